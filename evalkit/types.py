@@ -1,0 +1,227 @@
+"""The records and the seams between them. Knows no benchmark, no model and no file format; standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from evalkit.rows import Row
+
+Role = Literal["system", "user", "assistant"]
+Style = Literal["cot", "direct"]
+FinishReason = Literal["stop", "length", "content_filter", "unknown"]
+FailureKind = Literal[
+    "preprocess", "oom", "not_recorded", "timeout", "rate_limit", "refused", "request", "server"
+]
+Status = Literal["ok", "unparsed", "truncated", "refused", "empty", "failed", "not_scored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture, named by its content.
+
+    `sha256` is of the encoded file, `width` and `height` are pixels as stored, `name` says where it came from.
+    `read` fetches the encoded bytes when they are needed, so that a dataset of any size is held by reference;
+    it is None in a record read back from a run directory, which keeps no pixels.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    name: str
+    read: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question of a benchmark.
+
+    `choices` are the options of a multiple-choice question in their order, else empty. `answers` are the accepted
+    gold answers (for a choice, its letter). `group` is the part of the benchmark that the question counts towards.
+    `response` is what a model said of it elsewhere, where the dataset records that.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    images: tuple[Image, ...] = ()
+    group: str = ""
+    meta: Mapping[str, str] = field(default_factory=dict)
+    response: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a transcript: texts and pictures in the order in which the model is to see them."""
+
+    role: Role
+    parts: tuple[str | Image, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked. Carries neither the benchmark's name nor the gold answer, so no runner can use them.
+
+    `max_tokens` bounds the answer, `temperature` 0 is greedy, and `attempt` tells apart requests that are
+    otherwise the same (0 for the first).
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    attempt: int = 0
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The pictures of all messages in their order, one that is shown twice counted twice."""
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, Image))
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) of all that decides the answer: texts, pictures' bytes, sampling, attempt."""
+        messages = [
+            [m.role, [{"image": part.sha256} if isinstance(part, Image) else part for part in m.parts]]
+            for m in self.messages
+        ]
+        content = [messages, self.max_tokens, self.temperature, self.attempt]
+        return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request has no answer. Never scored, never stored as an answer."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back for the request named `key`: a text, or an `error` and no text."""
+
+    key: str
+    text: str
+    finish_reason: FinishReason = "unknown"
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The answer found in a response and the rule that found it; `prediction` is None where no rule did."""
+
+    prediction: str | None
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One sample's value, in [0, 1], beside the prediction that earned it.
+
+    `value` is None where there is nothing to score (`failed`, `not_scored`): that is no zero.
+    """
+
+    sample_id: str
+    group: str
+    prediction: str | None
+    rule: str
+    status: Status
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A task's headline number on its published scale (`scale` is the best possible value), and the parts of it."""
+
+    metric: str
+    value: float
+    scale: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Where a benchmark's rows come from.
+
+    `repo`, `subset` and `split` are the official dataset's on the hub; `name` is its folder in a local copy, and
+    `mini` draws rows of the same fields: `mini(seed, n)`, pictures as encoded bytes.
+    """
+
+    name: str
+    repo: str
+    subset: str | None
+    split: str
+    mini: Callable[[int, int], Iterator[Mapping[str, object]]]
+
+
+class Source(Protocol):
+    """Yields a dataset's rows, from wherever it has them. Knows no benchmark."""
+
+    @property
+    def name(self) -> str:
+        """One word for the row of a table: hub, local, mini, recorded."""
+
+    def rows(self, dataset: Dataset) -> Iterator[Row]:
+        """Yield the rows in the dataset's order. Raises DataError with what to type next."""
+
+    def revision(self, dataset: Dataset) -> str:
+        """Return what pins the rows: a commit, a hash of the files, a seed."""
+
+
+class Runner(Protocol):
+    """Answers requests. Knows not what exam it sits."""
+
+    def identity(self) -> Mapping[str, str]:
+        """Return all that can change an answer: weights, dtype, quantisation, processor, engine. Loads nothing."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Yield one response per request, in any order; a request that fails yields an `error`, never raises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A benchmark: how to ask it and how to score it. Knows not who sits it.
+
+    `rows` is the size of the official split, `repo`/`subset`/`split` name it on the hub. `style` is chain of thought
+    or direct, `prompt` names the wording, `scorer` the rules. All methods but `load` are pure.
+    """
+
+    name: str
+    source: Source
+    repo: str
+    subset: str | None = None
+    split: str
+    rows: int
+    style: Style
+    prompt: str
+    scorer: str = "official"
+    max_tokens: int
+
+    @abstractmethod
+    def load(self) -> Iterator[Sample]:
+        """Yield the samples in the official order, from `source`."""
+
+    @abstractmethod
+    def render(self, sample: Sample) -> Request:
+        """Put the question as the model is to see it."""
+
+    @abstractmethod
+    def extract(self, sample: Sample, text: str) -> Extraction:
+        """Find the final answer in a response."""
+
+    @abstractmethod
+    def score(self, sample: Sample, prediction: str | None) -> float:
+        """Value a prediction in [0, 1] against the gold answers."""
+
+    @abstractmethod
+    def aggregate(self, scores: Sequence[Score]) -> Aggregate:
+        """Turn the samples' values into the published metric."""
