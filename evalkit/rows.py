@@ -43,9 +43,7 @@ class Row:
         value = self._value(fields)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             return str(value)
-        raise DataError(
-            f"{self.where}: {fields[0]!r} should be a text but is a {type(value).__name__}: mend the row"
-        )
+        raise DataError(f"{self.where}: {fields[0]!r} should be a text but is a {type(value).__name__}: mend the row")
 
     def texts(self, *fields: str) -> tuple[str, ...]:
         """Return a list of texts; one text counts as a list of one."""
@@ -75,6 +73,4 @@ class Row:
         opener = self.open_image
         if opener is None:
             return ()
-        return tuple(
-            opener(self.values[field], f"{self.where}, field {field!r}") for field in fields if field in self
-        )
+        return tuple(opener(self.values[field], f"{self.where}, field {field!r}") for field in fields if field in self)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 Style = Literal["cot", "direct"]
 FinishReason = Literal["stop", "length", "content_filter", "unknown"]
-FailureKind = Literal[
-    "preprocess", "oom", "not_recorded", "timeout", "rate_limit", "refused", "request", "server"
-]
+FailureKind = Literal["preprocess", "oom", "not_recorded", "timeout", "rate_limit", "refused", "request", "server"]
 Status = Literal["ok", "unparsed", "truncated", "refused", "empty", "failed", "not_scored"]
 
 
@@ -191,7 +189,7 @@ class Runner(Protocol):
 class Task(ABC):
     """A benchmark: how to ask it and how to score it. Knows not who sits it.
 
-    `rows` is the size of the official split, `repo`/`subset`/`split` name it on the hub. `style` is chain of thought
+    `size` is the number of rows in the official split, `repo`/`subset`/`split` name it on the hub. `style` is chain of thought
     or direct, `prompt` names the wording, `scorer` the rules. All methods but `load` are pure.
     """
 
@@ -200,7 +198,7 @@ class Task(ABC):
     repo: str
     subset: str | None = None
     split: str
-    rows: int
+    size: int
     style: Style
     prompt: str
     scorer: str = "official"
