@@ -16,12 +16,13 @@ class Row:
 
     Fields are asked for by one or more names, since copies of a dataset differ: the first that is present counts.
     Every accessor raises DataError where the field is absent or of another kind. `open_image` is None where the
-    source has no pictures, as with recorded answers.
+    source has no pictures, as with recorded answers; `response` is the answer recorded with the row, if any.
     """
 
     values: Mapping[str, object]
     where: str
     open_image: Callable[[object, str], Image] | None = None
+    response: str | None = None
 
     def __contains__(self, field: str) -> bool:
         """Whether the field is present and not null."""

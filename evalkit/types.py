@@ -114,7 +114,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The answer found in a response and the rule that found it; `prediction` is None where no rule did."""
+    """The answer found in a response and the rule that found it.
+
+    The rule is `none` where no rule found an answer; `prediction` is then what the official code scores instead: the
+    whole text, or None for nothing.
+    """
 
     prediction: str | None
     rule: str
@@ -144,6 +148,15 @@ class Aggregate:
     scale: float
     parts: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request that put a sample, with its key: what joins a sample to its response."""
+
+    sample_id: str
+    key: str
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +202,8 @@ class Runner(Protocol):
 class Task(ABC):
     """A benchmark: how to ask it and how to score it. Knows not who sits it.
 
-    `size` is the number of rows in the official split, `repo`/`subset`/`split` name it on the hub. `style` is chain of thought
-    or direct, `prompt` names the wording, `scorer` the rules. All methods but `load` are pure.
+    `size` is the number of rows in the official split, `repo`/`subset`/`split` name it on the hub. `style` is chain
+    of thought or direct, `prompt` says whose wording it is, `scorer` whose rules. All methods but `load` are pure.
     """
 
     name: str
@@ -203,6 +216,10 @@ class Task(ABC):
     prompt: str
     scorer: str = "official"
     max_tokens: int
+
+    @abstractmethod
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name the datasets that `load` reads."""
 
     @abstractmethod
     def load(self) -> Iterator[Sample]:
@@ -222,4 +239,12 @@ class Task(ABC):
 
     @abstractmethod
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
-        """Turn the samples' values into the published metric."""
+        """Turn the values, of which there is at least one and none is None, into the published metric."""
+
+    def policies(self) -> Mapping[str, str]:
+        """Return the named choices that the official code leaves open and every table must show, if there are any."""
+        return {}
+
+    def revision(self) -> str:
+        """Return what pins the rows that `load` yielded."""
+        return ", ".join(dict.fromkeys(self.source.revision(dataset) for dataset in self.datasets()))

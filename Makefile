@@ -1,0 +1,47 @@
+PYTHON ?= python3
+BIN := .venv/bin
+MODEL ?= tiny
+DATA ?= mini
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: .venv/.run ## a virtual environment in .venv with all that runs models on this machine
+
+.venv/.run: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (the first time takes a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,hub,api]'
+	@touch $@
+
+.venv/.dev: .venv/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+eval: .venv/.run ## evaluate TASK=docvqa [MODEL=tiny] [DATA=mini] [ARGS="limit=8 ..."]
+	@test -n "$(TASK)" || { echo "evalkit: say which task: make eval TASK=docvqa (make list shows all)" >&2; exit 2; }
+	@$(BIN)/python -m evalkit run task=$(TASK) model=$(MODEL) data=$(DATA) $(ARGS)
+
+list: .venv/.run ## list tasks, suites, models and data
+	@$(BIN)/python -m evalkit list
+
+report: .venv/.run ## write results/leaderboard.md, results/scores.csv and the README's table from all runs
+	@$(BIN)/python -m evalkit report --readme README.md
+
+test: .venv/.dev ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev ## format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy evalkit tasks tests benchmarks
+
+format: .venv/.dev ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove the virtual environment and what was built
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help install eval list report test check format clean
+.DEFAULT_GOAL := help

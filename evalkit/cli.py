@@ -1,0 +1,244 @@
+"""The command line: reads the verb, builds the objects, runs the steps, prints sentences.
+
+Nothing heavy is imported before a verb needs it: --help and list answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.errors import ConfigError, EvalkitError
+
+if TYPE_CHECKING:
+    from evalkit.config import Setup
+    from evalkit.published import Published
+    from evalkit.record import Result
+    from evalkit.types import Task
+
+USAGE = """\
+evalkit asks a vision-language model the published benchmarks and puts its score beside the published one.
+
+  python -m evalkit run task=docvqa          one task with the embedded model and generated questions
+  python -m evalkit run +suite=all           every task
+  python -m evalkit run --help               every choice and key
+  python -m evalkit score [RUN_DIR ...]      score stored answers again (default: all below results/)
+  python -m evalkit report [key=value ...]   write results/leaderboard.md and scores.csv from all runs
+  python -m evalkit list                     tasks, suites, models, data
+"""
+
+RUN_USAGE = """\
+python -m evalkit run task=NAME[,NAME ...] | +suite=NAME  [model=NAME] [data=NAME] [key=value ...] [options]
+
+  Asks every question that has no stored answer yet, scores all, and writes results/runs/<model>/<task>/,
+  results/leaderboard.md and results/scores.csv. Run it again to go on where it stopped.
+
+{choices}
+keys (any key of the configuration can be set; --cfg job prints them all)
+  limit=N                 the first N samples of each task
+  results_dir=DIR         instead of results/
+  allow_incomplete=true   exit 0 although some samples have no answer
+  data.path=DIR           with data=local or data=recorded
+  model.name=NAME         the name of the run's folder and of its column
+  tasks.docvqa.style=cot  any field of a task; `direct` asks without chain of thought
+
+options
+  --multirun   run every combination of comma-separated values: model=a,b task=docvqa,chartqa
+  --cfg job    print the composed configuration and stop
+  --help       this text
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 not done or incomplete, 2 unknown command, 130 stopped."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verbs: dict[str, Callable[[list[str]], int]] = {"run": run, "score": score, "report": report, "list": list_choices}
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(USAGE, end="")
+        return 0
+    if words[0] == "--version":
+        from evalkit import __version__
+
+        print(f"evalkit {__version__}")
+        return 0
+    if words[0] not in verbs:
+        _complain(f"unknown command {words[0]!r}: type one of {', '.join(verbs)}, or --help")
+        return 2
+    try:
+        return verbs[words[0]](words[1:])
+    except EvalkitError as error:
+        _complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _complain("stopped; the answers so far are stored: run the same command again to go on")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _complain(sentence: str) -> None:
+    print(f"evalkit: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def list_choices(words: list[str]) -> int:
+    """Print the choices of each group with a line on each."""
+    if words:
+        raise ConfigError(f"list takes no argument such as {words[0]!r}: type python -m evalkit list")
+    print(_choices(), end="")
+    return 0
+
+
+def _choices() -> str:
+    from evalkit.config import GROUPS, options, summary
+
+    lines = []
+    for group in GROUPS:
+        lines.append(f"{'+' if group == 'suite' else ''}{group}=")
+        lines += [f"  {name:<15} {summary(group, name)}" for name in options(group)]
+    return "\n".join(lines) + "\n"
+
+
+def run(words: list[str]) -> int:
+    """Ask, score and report the tasks of one setup, or of each of a sweep."""
+    from evalkit import config
+
+    if "--help" in words or "-h" in words:
+        print(RUN_USAGE.format(choices=_choices()), end="")
+        return 0
+    overrides, flags = _split(words)
+    if "--cfg" in flags:
+        print(config.show(overrides), end="")
+        return 0
+    setups = list(config.sweep(overrides)) if "--multirun" in flags else [overrides]
+    return max(_run(config.setup(each)) for each in setups)
+
+
+def _split(words: list[str]) -> tuple[list[str], set[str]]:
+    overrides: list[str] = []
+    flags: set[str] = set()
+    rest = iter(words)
+    for word in rest:
+        if word in ("--multirun", "-m"):
+            flags.add("--multirun")
+        elif word in ("--cfg", "-c"):
+            if next(rest, "job") != "job":
+                raise ConfigError("--cfg prints the job's configuration alone: type --cfg job")
+            flags.add("--cfg")
+        elif word.startswith("-"):
+            raise ConfigError(
+                f"unknown option {word!r}: options are --multirun, --cfg job and --help; keys are key=value"
+            )
+        else:
+            overrides.append(word)
+    return overrides, flags
+
+
+def _run(setup: Setup) -> int:
+    results = [_run_task(setup, task) for task in setup.tasks]
+    _report(setup.results_dir, setup.published)
+    incomplete = [result for result in results if result.scored < result.n]
+    for result in incomplete:
+        _complain(_what_failed(setup.results_dir, result))
+    return 1 if incomplete and not setup.allow_incomplete else 0
+
+
+def _run_task(setup: Setup, task: Task) -> Result:
+    from evalkit import pipeline
+    from evalkit.progress import bar
+    from evalkit.record import RunRecord, Session, versions
+    from evalkit.store import RunDir, read_json, write_json
+
+    directory = RunDir(setup.results_dir / "runs" / setup.model.name / task.name)
+    samples = pipeline.load(task, setup.limit)
+    asked = pipeline.render(task, samples)
+    record = RunRecord(
+        model_name=setup.model.name,
+        task_name=task.name,
+        column=setup.model.column,
+        note=setup.model.note,
+        task=setup.task_configs[task.name],
+        model=setup.model.config,
+        identity=setup.model.runner.identity(),
+        source=task.source.name,
+        revision=task.revision(),
+        limit=setup.limit,
+        versions=versions(),
+    )
+    pipeline.prepare(directory, record, samples, asked)
+    requests = pipeline.pending(directory, asked)
+    started, clock = datetime.now(UTC), time.monotonic()
+    with bar(task.name, len(requests)) as seen:
+        answers = pipeline.generate(directory, requests, setup.model.runner, seen)
+    if requests:
+        session = Session(started.isoformat(timespec="seconds"), round(time.monotonic() - clock, 3), answers)
+        record = read_json(directory.record, RunRecord)
+        write_json(directory.record, replace(record, sessions=(*record.sessions, session)))
+    result = pipeline.summarise(directory, task, pipeline.grade(directory, task))
+    _print_result(result, f"{answers} answers generated, {len(asked) - len(requests)} there before")
+    return result
+
+
+def _print_result(result: Result, how: str) -> None:
+    value = "no score" if result.value is None else f"{result.metric} {result.value:.2f} of {result.scale:g}"
+    of = "" if result.n == result.size else f" of {result.size}"
+    print(f"{result.task} · {result.model}: {value} · n={result.n}{of}, data={result.source} · {how}", flush=True)
+
+
+def _what_failed(results_dir: Path, result: Result) -> str:
+    from evalkit.pipeline import first_failure
+    from evalkit.store import RunDir
+
+    directory = RunDir(results_dir / "runs" / result.model / result.task)
+    return (
+        f"{result.n - result.scored} of {result.n} samples of {result.task} have no answer, first "
+        f"{first_failure(directory)}: mend that and run the same command again, or add allow_incomplete=true"
+    )
+
+
+def score(words: list[str]) -> int:
+    """Extract, score and aggregate stored answers again; asks no model and imports no engine."""
+    from evalkit import config, pipeline
+    from evalkit.record import RunRecord
+    from evalkit.store import RunDir, read_json, run_dirs
+
+    unknown = [word for word in words if word.startswith("-")]
+    if unknown:
+        raise ConfigError(f"unknown option {unknown[0]!r}: give run directories, or nothing for all below results/")
+    directories = [RunDir(Path(word)) for word in words] or run_dirs(Path("results"))
+    if not directories:
+        raise ConfigError("no runs below results/: run a task first, or give run directories")
+    incomplete = False
+    for directory in directories:
+        record = read_json(directory.record, RunRecord)
+        task = config.task(record.task)
+        result = pipeline.summarise(directory, task, pipeline.grade(directory, task))
+        _print_result(result, "scored again")
+        incomplete |= result.scored < result.n
+    return int(incomplete)
+
+
+def report(words: list[str]) -> int:
+    """Write the leaderboard of all runs; `--readme FILE` also replaces the table between the file's markers."""
+    from evalkit import config
+
+    readme = None
+    if "--readme" in words:
+        place = words.index("--readme")
+        readme = Path(words[place + 1]) if place + 1 < len(words) else Path("README.md")
+        words = words[:place] + words[place + 2 :]
+    published, results_dir = config.published(_split(words)[0])
+    _report(results_dir, published, readme)
+    return 0
+
+
+def _report(results_dir: Path, published: Published, readme: Path | None = None) -> None:
+    from evalkit.leaderboard import write
+
+    paths = write(results_dir, published, readme)
+    print("wrote " + ", ".join(str(path) for path in paths))

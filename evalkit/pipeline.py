@@ -1,0 +1,180 @@
+"""The steps from a task to its result, each a function that reads and writes files of a run directory.
+
+    load, render -> samples.jsonl, requests.jsonl     generate -> responses.jsonl
+    grade -> scores.jsonl                             summarise -> result.json
+
+Receives tasks and runners as arguments and knows none by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from evalkit.errors import DataError, ModelError
+from evalkit.record import Result, RunRecord
+from evalkit.store import ResponseLog, RunDir, read_json, read_lines, read_responses, write_json, write_lines
+from evalkit.types import Asked, Message, Request, Response, Runner, Sample, Score, Status, Task
+
+
+def load(task: Task, limit: int | None) -> list[Sample]:
+    """Load the first `limit` samples, or all. A repeated id gets a number, since a sample is found by its id.
+
+    Raises DataError where there are none.
+    """
+    seen: Counter[str] = Counter()
+    samples: list[Sample] = []
+    for sample in islice(task.load(), limit):
+        seen[sample.id] += 1
+        repeated = seen[sample.id]
+        samples.append(sample if repeated == 1 else replace(sample, id=f"{sample.id}#{repeated}"))
+    if not samples:
+        raise DataError(f"{task.name} has no samples in data={task.source.name}: check data.path and the split")
+    return samples
+
+
+def render(task: Task, samples: Sequence[Sample]) -> list[Asked]:
+    """Render each sample. A response recorded with the sample becomes the transcript's last turn, for a replay.
+
+    The second time that the very same question is asked is its attempt 1, so that each sample has an answer of its own.
+    """
+    asked: list[Asked] = []
+    seen: Counter[str] = Counter()
+    for sample in samples:
+        request = task.render(sample)
+        if sample.response is not None:
+            request = replace(request, messages=(*request.messages, Message("assistant", (sample.response,))))
+        attempt = seen[request.key]
+        seen[request.key] += 1
+        if attempt:
+            request = replace(request, attempt=attempt)
+        asked.append(Asked(sample.id, request.key, request))
+    return asked
+
+
+def prepare(run: RunDir, record: RunRecord, samples: Sequence[Sample], asked: Sequence[Asked]) -> None:
+    """Write what is about to be asked and by whom, keeping the sessions so far.
+
+    Raises ModelError where the directory holds answers of another model under this name.
+    """
+    if run.record.exists():
+        before = read_json(run.record, RunRecord)
+        if run.responses.exists() and run.responses.stat().st_size:
+            _check_identity(run, before.identity, record.identity)
+            record = replace(record, sessions=before.sessions)
+    write_json(run.record, record)
+    write_lines(run.samples, samples)
+    write_lines(run.requests, asked)
+
+
+def _check_identity(run: RunDir, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    if changed:
+        changes = ", ".join(f"{key} was {before.get(key, 'absent')} and is {now.get(key, 'absent')}" for key in changed)
+        raise ModelError(
+            f"the answers in {run.path} came from another model ({changes}): "
+            "give this one its own model.name=NAME, or remove that directory"
+        )
+
+
+def pending(run: RunDir, asked: Sequence[Asked]) -> list[Request]:
+    """Return the requests that have no answer yet; a stored failure is no answer."""
+    answered = {key for key, response in read_responses(run.responses).items() if response.error is None}
+    return [each.request for each in asked if each.key not in answered]
+
+
+def generate(run: RunDir, requests: Sequence[Request], runner: Runner, seen: Callable[[Response], None]) -> int:
+    """Ask the runner, store each response before anything looks at it, and return the number of answers.
+
+    `seen` is told of every response once it is stored.
+    """
+    answers = 0
+    if requests:
+        with ResponseLog(run.responses) as log:
+            for response in runner.generate(requests):
+                log.append(response)
+                answers += response.error is None
+                seen(response)
+    return answers
+
+
+def status_of(response: Response | None, rule: str) -> Status:
+    """Say how a response came to its score, the gravest circumstance first."""
+    if response is None or response.error is not None:
+        refused = response is not None and response.error is not None and response.error.kind == "refused"
+        return "refused" if refused else "failed"
+    if response.finish_reason == "content_filter":
+        return "refused"
+    if not response.text.strip():
+        return "empty"
+    if response.finish_reason == "length":
+        return "truncated"
+    return "unparsed" if rule == "none" else "ok"
+
+
+def grade(run: RunDir, task: Task) -> list[Score]:
+    """Extract and score every stored response into scores.jsonl, in the order of the samples."""
+    scores = list(_grades(run, task))
+    write_lines(run.scores, scores)
+    return scores
+
+
+def _grades(run: RunDir, task: Task) -> Iterator[Score]:
+    responses = read_responses(run.responses)
+    keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, Asked)}
+    for sample in read_lines(run.samples, Sample):
+        response = responses.get(keys.get(sample.id, ""))
+        if response is None or response.error is not None:
+            rule = response.error.kind if response and response.error else "not_asked"
+            yield Score(sample.id, sample.group, None, rule, status_of(response, rule), None)
+            continue
+        found = task.extract(sample, response.text)
+        value = task.score(sample, found.prediction)
+        status = status_of(response, found.rule)
+        yield Score(sample.id, sample.group, found.prediction, found.rule, status, value)
+
+
+def summarise(run: RunDir, task: Task, scores: Sequence[Score]) -> Result:
+    """Aggregate the values that exist into result.json, with the circumstances."""
+    record = read_json(run.record, RunRecord)
+    valued = [score for score in scores if score.value is not None]
+    total = task.aggregate(valued) if valued else None
+    result = Result(
+        model=record.model_name,
+        task=task.name,
+        column=record.column,
+        metric=total.metric if total else "",
+        value=total.value if total else None,
+        scale=total.scale if total else 0,
+        parts=total.parts if total else {},
+        n=len(scores),
+        scored=len(valued),
+        size=task.size,
+        unparsed=sum(score.rule == "none" for score in scores),
+        statuses=dict(sorted(Counter(score.status for score in scores).items())),
+        rules=dict(sorted(Counter(score.rule for score in scores).items())),
+        split=task.split,
+        style=task.style,
+        prompt=task.prompt,
+        scorer=task.scorer,
+        source=record.source,
+        revision=record.revision,
+        policies=task.policies(),
+        notes=tuple(note for note in (record.note, total.note if total else "") if note),
+    )
+    write_json(run.result, result)
+    return result
+
+
+def first_failure(run: RunDir) -> str:
+    """Say which sample is the first without an answer, and why; empty where every sample has one."""
+    responses = read_responses(run.responses)
+    for asked in read_lines(run.requests, Asked):
+        response = responses.get(asked.key)
+        if response is None:
+            return f"{asked.sample_id} (not asked yet)"
+        if response.error is not None:
+            return f"{asked.sample_id} ({response.error.message})"
+    return ""

@@ -1,0 +1,110 @@
+"""What is written down of a run beside its answers: its circumstances and its result."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import evalkit
+from evalkit.types import Style
+
+# The packages whose version can move an answer or a score.
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "optimum-quanto", "datasets", "pillow", "rapidfuzz")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One spell of asking: when it started (UTC, ISO 8601), how long it took, how many answers it brought."""
+
+    started: str
+    seconds: float
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The circumstances of a run: enough to ask again, to score again, and to tell whose answers these are.
+
+    `task` and `model` are their resolved configs, `identity` is the runner's, `revision` pins the rows. `column` is
+    the published column that the model is set beside, and `note` what every table must say of the model.
+    """
+
+    model_name: str
+    task_name: str
+    column: str | None
+    note: str
+    task: Mapping[str, object]
+    model: Mapping[str, object]
+    identity: Mapping[str, str]
+    source: str
+    revision: str
+    limit: int | None
+    versions: Mapping[str, str]
+    sessions: tuple[Session, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One cell of a leaderboard with its circumstances.
+
+    `value` is on the scale whose best is `scale`, or None where nothing could be scored. `n` samples were asked, of
+    the `size` of the official split, and `scored` of them have a value. `statuses` and `rules` count how.
+    """
+
+    model: str
+    task: str
+    column: str | None
+    metric: str
+    value: float | None
+    scale: float
+    parts: Mapping[str, float]
+    n: int
+    scored: int
+    size: int
+    unparsed: int
+    statuses: Mapping[str, int]
+    rules: Mapping[str, int]
+    split: str
+    style: Style
+    prompt: str
+    scorer: str
+    source: str
+    revision: str
+    policies: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions of evalkit, Python, the platform and the packages, by name."""
+    found = {"evalkit": evalkit.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    commit = _commit(Path(evalkit.__file__).parent)
+    if commit:
+        found["commit"] = commit
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit(folder: Path) -> str | None:
+    """Return the checkout's commit, with `+` where tracked files differ from it; None where there is no checkout."""
+    if not (folder.parent / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

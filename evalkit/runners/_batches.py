@@ -1,0 +1,146 @@
+"""Which requests are asked together, and preparing their inputs in other threads while the model is busy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evalkit.errors import ImageError
+from evalkit.images import decode
+from evalkit.types import Failure, FailureKind, Request, Response
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+# Batches that are prepared or being prepared while the model works on one: what bounds memory.
+AHEAD = 2
+
+
+class Processor(Protocol):
+    """Turns requests and their pictures, RGB and in the order of the transcript, into the model's inputs."""
+
+    def __call__(self, requests: Sequence[Request], pictures: Sequence[Sequence[PIL.Image.Image]]) -> Mapping[str, Any]:
+        """Return tensors with one row per request. May raise anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests of like sampling, with the model's inputs for them: one row each, in their order."""
+
+    requests: tuple[Request, ...]
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What became of requests that were to be one batch: usually one, and no failures."""
+
+    batches: tuple[Batch, ...]
+    failures: tuple[Response, ...]
+
+
+def failed(request: Request, kind: FailureKind, message: str) -> Response:
+    """Answer a request with the reason why it has no answer."""
+    return Response(request.key, "", error=Failure(kind, message))
+
+
+def cost(request: Request) -> float:
+    """Estimate the tokens of a prompt: most families have about one to 4 characters and one to 28x28 pixels."""
+    characters = sum(len(part) for message in request.messages for part in message.parts if isinstance(part, str))
+    return characters / 4 + sum(image.width * image.height for image in request.images) / 28**2
+
+
+class Plan:
+    """Requests in the order in which they are to be asked: like with like, and the most expensive first.
+
+    So memory that is too small shows at once, and rows of a batch need little padding. All requests of a batch have as
+    many pictures: not every family takes text alone beside pictures, and in Mllama a row with fewer pictures than its
+    neighbours would see their padding, which changes its answer.
+    """
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        groups: dict[tuple[int, int, float], deque[Request]] = {}
+        for request in sorted(requests, key=cost, reverse=True):
+            like = (len(request.images), request.max_tokens, request.temperature)
+            groups.setdefault(like, deque()).append(request)
+        self._groups = deque(groups.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def take(self, size: int) -> tuple[Request, ...]:
+        """Remove and return the next batch, at most `size` requests."""
+        group = self._groups[0]
+        batch = tuple(group.popleft() for _ in range(min(size, len(group))))
+        if not group:
+            self._groups.popleft()
+        return batch
+
+
+class Preparation:
+    """Decodes pictures in `workers` threads and calls the processor in one, since processors are not thread-safe."""
+
+    def __init__(self, processor: Processor, decoding: ThreadPoolExecutor, processing: ThreadPoolExecutor) -> None:
+        self._processor = processor
+        self._decoding = decoding
+        self._processing = processing
+
+    @classmethod
+    @contextmanager
+    def open(cls, processor: Processor, workers: int) -> Iterator[Preparation]:
+        """Start the threads, and end them without finishing what nobody waits for any more."""
+        decoding = ThreadPoolExecutor(workers, "evalkit-decode")
+        processing = ThreadPoolExecutor(1, "evalkit-process")
+        try:
+            yield cls(processor, decoding, processing)
+        finally:
+            processing.shutdown(wait=False, cancel_futures=True)
+            decoding.shutdown(cancel_futures=True)
+            processing.shutdown()
+
+    def submit(self, requests: Sequence[Request]) -> Future[Prepared]:
+        """Begin to prepare one batch."""
+        pictures = [self._decoding.submit(_decode_all, request) for request in requests]
+        return self._processing.submit(self._prepare, requests, pictures)
+
+    def _prepare(self, requests: Sequence[Request], pictures: Sequence[Future[list[PIL.Image.Image]]]) -> Prepared:
+        whole: list[tuple[Request, list[PIL.Image.Image]]] = []
+        failures: list[Response] = []
+        for request, future in zip(requests, pictures, strict=True):
+            try:
+                whole.append((request, future.result()))
+            except ImageError as error:
+                failures.append(failed(request, "preprocess", str(error)))
+        if not whole:
+            return Prepared((), tuple(failures))
+        together = self._process(whole)
+        if isinstance(together, Batch):
+            return Prepared((together,), tuple(failures))
+        # One of them is to blame, or the processor cannot take these together: either way each is tried alone.
+        batches: list[Batch] = []
+        for each in whole:
+            alone = self._process([each]) if len(whole) > 1 else together
+            if isinstance(alone, Batch):
+                batches.append(alone)
+            else:
+                said = " ".join(str(alone).split())[:300]
+                message = f"the processor cannot take this request ({type(alone).__name__}: {said})"
+                failures.append(failed(each[0], "preprocess", message))
+        return Prepared(tuple(batches), tuple(failures))
+
+    def _process(self, whole: Sequence[tuple[Request, list[PIL.Image.Image]]]) -> Batch | Exception:
+        requests = tuple(request for request, _ in whole)
+        try:
+            return Batch(requests, self._processor(requests, [pictures for _, pictures in whole]))
+        # Templates and processors are a checkpoint's own and raise whatever they like about one odd sample, which
+        # must not end the run.
+        except Exception as error:
+            return error
+
+
+def _decode_all(request: Request) -> list[PIL.Image.Image]:
+    return [decode(image) for image in request.images]

@@ -1,0 +1,146 @@
+"""Charts with questions, in the fields of `lmms-lab/ChartQA`: type, question, answer, image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from PIL import Image
+
+from . import charts, drawing, words
+
+COUNTRIES = ("Brazil", "Kenya", "Norway", "Japan", "Peru", "Egypt", "Canada", "India", "Spain", "Ghana", "Chile")
+SHOPS = ("Nortway", "Belmar", "Quill & Co", "Hartley", "Sunmart", "Pelican", "Oakleaf")
+FRUIT = ("Apples", "Pears", "Plums", "Cherries", "Figs", "Quinces", "Grapes")
+TRAVEL = ("Bus", "Train", "Bicycle", "Car", "On foot", "Ferry", "Tram")
+CROPS = ("Maize", "Wheat", "Barley", "Oats", "Rye", "Millet", "Rice")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a chart is about: `kind` is the word for one of its labels, and `what` the word for its numbers."""
+
+    title: str
+    kind: str
+    what: str
+    unit: str
+    labels: tuple[str, ...]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and its answer; `human` ones need a comparison or a sum, as those that people wrote for ChartQA."""
+
+    question: str
+    answer: str
+    human: bool
+
+
+BY_LABEL = (
+    Topic("Tea drunk per person and year", "country", "amount of tea drunk per person", "kg", COUNTRIES, 2, 42),
+    Topic("Books borrowed from libraries", "country", "number of books borrowed", "thousands", COUNTRIES, 120, 940),
+    Topic("Customer satisfaction score", "shop", "satisfaction score", "points out of 100", SHOPS, 41, 96),
+    Topic("Fruit sold at the market hall", "fruit", "weight sold", "tonnes", FRUIT, 8, 89),
+    Topic("Average yield of cereal crops", "crop", "average yield", "hundred kg per hectare", CROPS, 11, 77),
+)
+BY_YEAR = (
+    Topic("Visitors to the maritime museum", "year", "number of visitors", "thousands", (), 35, 190),
+    Topic("Ferry tickets sold", "year", "number of ferry tickets sold", "thousands", (), 210, 880),
+    Topic("Unemployment rate in Tarnside", "year", "unemployment rate", "percent", (), 3, 14),
+    Topic("Honey harvested in the valley", "year", "amount of honey harvested", "tonnes", (), 14, 66),
+)
+BY_SHARE = (
+    Topic("How commuters travel to work", "way of travelling", "share of commuters", "percent", TRAVEL, 0, 0),
+    Topic("Farmland by crop", "crop", "share of the farmland", "percent", CROPS, 0, 0),
+    Topic("Favourite fruit of pupils", "fruit", "share of the pupils", "percent", FRUIT, 0, 0),
+)
+
+
+def _data(rng: Random, topic: Topic, labels: list[str]) -> dict[str, float]:
+    """Give every label a number of its own, in tenths where the range is narrow."""
+    if topic in BY_SHARE:
+        cuts = sorted(words.spread(rng, len(labels) - 1, 6, 94, apart=6))
+        shares = [float(b - a) for a, b in zip([0, *cuts], [*cuts, 100], strict=True)]
+        # Equal slices would leave no largest one: move one point from the first of such a pair to the last slice.
+        return dict(zip(labels, shares, strict=True)) if len(set(shares)) == len(shares) else _data(rng, topic, labels)
+    tenths = 10 if topic.high < 100 and rng.random() < 0.5 else 1
+    drawn = words.spread(rng, len(labels), topic.low * tenths, topic.high * tenths)
+    return {label: number / tenths for label, number in zip(labels, drawn, strict=True)}
+
+
+def _draw(rng: Random, topic: Topic, data: Mapping[str, float], source: str) -> Image.Image:
+    width, height = rng.randint(470, 640), rng.randint(330, 430)
+    paper, zoom = rng.choice(("white", "white", "#f7f5ef", "#f1f4f8")), rng.choice((0.9, 1.0, 1.0, 1.25))
+    canvas = drawing.Canvas.blank(width, height, paper, zoom=zoom)
+    size = rng.choice((12, 13, 14))
+    colours = rng.sample(drawing.PALETTE, len(drawing.PALETTE))
+    title = size + rng.randint(4, 7)
+    canvas.text((18, 14), topic.title, title, bold=True)
+    canvas.text((18, 20 + title), f"in {topic.unit}", size, "#6a7075")
+    canvas.text((width - 12, height - 9), source, 10, "#8a9095", "rb")
+    area = (24.0, 44.0 + title + size, width - 24.0, height - 52.0)
+    if topic in BY_SHARE:
+        middle = (width / 2 + rng.randint(-30, 30), (area[1] + height - 20) / 2)
+        charts.pie(canvas, middle, (height - 20 - area[1]) / 2 - 28, data, colours, size)
+    elif topic in BY_YEAR:
+        charts.curve(canvas, area, data, colours[0], size)
+    elif rng.random() < 0.5:
+        charts.columns(canvas, area, data, rng.choice((colours, colours[:1])), size)
+    else:
+        charts.bars(canvas, (24, area[1], width - 24, height - 30), data, rng.choice((colours, colours[:1])), size)
+    return canvas.finished()
+
+
+def _ask(rng: Random, topic: Topic, data: Mapping[str, float], human: bool) -> Asked:
+    first, second = rng.sample(sorted(data), 2)
+    high, low = (first, second) if data[first] > data[second] else (second, first)
+    where = "in " if topic in BY_YEAR else "for "
+    best, word = rng.choice(((max(data, key=data.__getitem__), "highest"), (min(data, key=data.__getitem__), "lowest")))
+    kind = rng.choice(("difference", "truth", "truth", "count")) if human else rng.choice(("value", "value", "extreme"))
+    match kind:
+        case "difference":
+            asked = f"What is the difference between the {topic.what} {where}{first} and that {where}{second}?"
+            return Asked(asked, f"{round(data[high] - data[low], 1):g}", human)
+        case "truth":
+            yes = rng.random() < 0.5
+            one, other = (high, low) if yes else (low, high)
+            asked = f"Is the {topic.what} {where}{one} greater than {where}{other}?"
+            return Asked(asked, "Yes" if yes else "No", human)
+        case "count":
+            limit = sorted(data.values())[rng.randrange(1, len(data) - 1)]
+            more = sum(value > limit for value in data.values())
+            one = next(label for label, value in data.items() if value == limit)
+            return Asked(f"How many values in the chart are greater than that of {one}?", str(more), human)
+        case "value":
+            return Asked(f"What was the {topic.what} {where}{first}?", f"{data[first]:g}", human)
+        case _:
+            asked = (
+                f"In which year was the {topic.what} the {word}?"
+                if topic in BY_YEAR
+                else (f"Which {topic.kind} has the {word} {topic.what}?")
+            )
+            return Asked(asked, best, human)
+
+
+def chart(rng: Random, human: bool) -> tuple[Image.Image, Asked]:
+    """Draw a bar, line or pie chart and ask one question that its printed values answer."""
+    topic = rng.choice(rng.choice((BY_LABEL, BY_LABEL, BY_YEAR, BY_SHARE)))
+    if topic in BY_YEAR:
+        start, step = rng.randint(1990, 2012), rng.choice((1, 1, 2))
+        labels = [str(start + step * number) for number in range(rng.randint(5, 7))]
+    else:
+        labels = rng.sample(topic.labels, rng.randint(4, 5 if topic in BY_SHARE else 6))
+    data = _data(rng, topic, labels)
+    return _draw(rng, topic, data, f"Source: {words.company(rng)}"), _ask(rng, topic, data, human)
+
+
+def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
+    """Yield n rows, human_test and augmented_test in turn, one chart each."""
+    for index in range(n):
+        human = index % 2 == 0
+        picture, asked = chart(Random(f"{seed}/{index}"), human)
+        half = "human_test" if human else "augmented_test"
+        yield {"type": half, "question": asked.question, "answer": asked.answer, "image": drawing.png(picture)}

@@ -1,0 +1,105 @@
+"""Who may import whom, how long a file may be, and what must never be imported to answer quickly."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = {
+    **{".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "evalkit").rglob("*.py")},
+    **{
+        "evalkit." + ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for path in (ROOT / "tasks").rglob("*.py")
+    },
+}
+ENGINES = ("torch", "transformers", "accelerate", "optimum", "openai", "datasets", "huggingface_hub")
+
+# Module prefix -> the only evalkit modules that it may import (itself and its own package apart).
+MAY_IMPORT = {
+    "evalkit.errors": (),
+    "evalkit.types": ("evalkit.rows",),  # for annotations only
+    "evalkit.metrics": ("evalkit.types",),
+    "evalkit.prompts": ("evalkit.types",),
+    "evalkit.images": ("evalkit.types", "evalkit.errors"),
+    "evalkit.rows": ("evalkit.types", "evalkit.errors"),
+    "evalkit.data": ("evalkit.types", "evalkit.errors", "evalkit.rows", "evalkit.images"),
+    "evalkit.hub": ("evalkit.data", "evalkit.types", "evalkit.errors", "evalkit.rows", "evalkit.images"),
+    "evalkit.tasks": ("evalkit.types", "evalkit.errors", "evalkit.rows", "evalkit.prompts", "evalkit.metrics"),
+    "evalkit.runners": ("evalkit.types", "evalkit.errors", "evalkit.images"),
+    "evalkit.models": ("evalkit.errors",),
+    "evalkit.store": ("evalkit.types", "evalkit.errors"),
+    "evalkit.record": ("evalkit", "evalkit.types"),
+    "evalkit.published": ("evalkit.types",),
+    "evalkit.pipeline": ("evalkit.types", "evalkit.errors", "evalkit.store", "evalkit.record"),
+    "evalkit.progress": ("evalkit.types",),
+    "evalkit.leaderboard": ("evalkit.errors", "evalkit.store", "evalkit.record", "evalkit.published"),
+    "evalkit.config": ("evalkit.types", "evalkit.errors", "evalkit.published"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute modules that a file imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+    return found
+
+
+def within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_layers(module: str) -> None:
+    layer = next((prefix for prefix in MAY_IMPORT if within(module, prefix)), None)
+    if layer is None:
+        assert module in ("evalkit.cli", "evalkit.__main__", "evalkit.__init__"), f"{module} has no layer"
+        return
+    for imported in imports(MODULES[module]):
+        if within(imported, "evalkit"):
+            # The package itself, which holds the version, is no licence for all its modules.
+            allowed = imported in MAY_IMPORT[layer] or any(
+                within(imported, each) for each in (layer, *MAY_IMPORT[layer]) if each != "evalkit"
+            )
+            assert allowed, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_one_layer_knows_each_library(module: str) -> None:
+    owners = {
+        "hydra": ("evalkit.config",),
+        "omegaconf": ("evalkit.config",),
+        "torch": ("evalkit.runners", "evalkit.models"),
+        "transformers": ("evalkit.runners", "evalkit.models"),
+        "pandas": ("evalkit.leaderboard",),
+        "datasets": ("evalkit.hub",),
+        "openai": ("evalkit.runners",),
+    }
+    for imported in imports(MODULES[module]):
+        owner = owners.get(imported.split(".")[0])
+        assert owner is None or any(within(module, each) for each in owner), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("path", sorted([*MODULES.values(), *(ROOT / "tests").glob("*.py")]), ids=lambda p: p.name)
+def test_no_file_has_two_subjects(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"], ["--version"]])
+def test_answers_without_engines(arguments: list[str]) -> None:
+    code = (
+        "import sys; from evalkit.cli import main; status = main(sys.argv[1:]); "
+        f"loaded = [name for name in {(*ENGINES, 'hydra', 'pandas')!r} if name in sys.modules]; "
+        "assert not loaded, loaded; sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
