@@ -49,11 +49,8 @@ def decode(image: Image) -> PIL.Image.Image:
     """Return the pixels as RGB. Raises ImageError, naming the file, where they are truncated or too many."""
     import PIL.Image
 
-    data = encoded(image)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(io.BytesIO(data)) as picture:
-                return picture.convert("RGB")
+        with PIL.Image.open(io.BytesIO(encoded(image))) as picture:
+            return picture.convert("RGB")
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise ImageError(f"{image.name} is truncated or damaged: {error}") from error

@@ -28,6 +28,7 @@ def _quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         HF_HOME=str(tmp_path_factory.mktemp("hf")),
         EVALKIT_CACHE=str(tmp_path_factory.mktemp("cache")),
         TOKENIZERS_PARALLELISM="false",
+        OMP_NUM_THREADS="1",
         NO_PROXY="127.0.0.1,localhost",
     )
     yield

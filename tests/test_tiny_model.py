@@ -21,10 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def runner() -> TransformersRunner:
-    import torch
-
-    torch.set_num_threads(1)  # models this small lose time by sharing their work out
-    return TransformersRunner(id=checkpoint, device="cpu", max_new_tokens=4)
+    return TransformersRunner(id=checkpoint, device="cpu", threads=1, max_new_tokens=4)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -90,7 +90,7 @@ def test_identity_stays_with_what_does_not(copy: Path) -> None:
     here = TransformersRunner(id=copy)
     moved = shutil.copytree(copy, copy.parent / "elsewhere" / "copy")
     (moved / "README.md").write_text("A note.")
-    there = TransformersRunner(id=str(moved), batch_size=1, workers=7, device="cpu", device_map={"": "cpu"})
+    there = TransformersRunner(id=str(moved), batch_size=1, workers=7, threads=1, device="cpu", device_map={"": "cpu"})
     assert here.identity() == there.identity()
 
 
@@ -130,15 +130,17 @@ import sys
 from evalkit.models.tiny import checkpoint
 from evalkit.runners.transformers import TransformersRunner
 from evalkit.types import Message, Request
-runner = TransformersRunner(id=checkpoint, device="cpu")
+runner = TransformersRunner(id=checkpoint, device="cpu", threads=1)
 assert runner.identity()["weights"]
 assert list(runner.generate([])) == []
 heavy = {"torch", "transformers"} & set(sys.modules)
 assert not heavy, heavy
 (response,) = runner.generate([Request((Message("user", ("Hello.",)),), 3)])
 assert response.completion_tokens == 3, response
+import torch
+assert torch.get_num_threads() == 1
 """
-    environment = {"EVALKIT_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {"EVALKIT_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
@@ -287,6 +289,7 @@ def test_quantising_what_quanto_passes_over_is_refused(tmp_path: Path) -> None:
         ({"quantize": "int3"}, "unknown quantize 'int3'"),
         ({"batch_size": 0}, "batch_size=0 cannot work"),
         ({"workers": 0}, "workers=0 cannot work"),
+        ({"threads": 0}, "threads=0 cannot work"),
         ({"max_new_tokens": 0}, "max_new_tokens=0 cannot work"),
     ],
 )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from evalkit.images import from_bytes
-from evalkit.types import Image, Message, Request
+from evalkit.models.tiny.build import VOCABULARY
+from evalkit.types import Image, Message, Request, Response, Runner
 
 PRINTABLE = ("\n", *map(chr, range(ord(" "), ord("~") + 1)))
 TEXT = {
@@ -52,6 +55,41 @@ def eight_questions() -> list[Request]:
     return [
         ask(picture(*size, seed), f"Question {seed}: what is this" + "?" * 7 * seed) for seed, size in enumerate(sizes)
     ]
+
+
+def answers(runner: Runner, requests: Sequence[Request]) -> list[Response]:
+    """The responses in the order of the requests, one each."""
+    responses = list(runner.generate(requests))
+    by_key = {response.key: response for response in responses}
+    assert len(responses) == len(requests) == len(by_key)
+    return [by_key[request.key] for request in requests]
+
+
+class Calls:
+    """Watches the calls of the `generate` of LLaVA-NeXT models: each happens after what `before` does."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, before: Callable[[Mapping[str, Any]], None] = lambda inputs: None
+    ) -> None:
+        self.inputs: list[Mapping[str, Any]] = []
+        family = _transformers().LlavaNextForConditionalGeneration
+        original = family.generate
+
+        def generate(model: Any, **inputs: Any) -> Any:
+            self.inputs.append(inputs)
+            before(inputs)
+            return original(model, **inputs)
+
+        monkeypatch.setattr(family, "generate", generate)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(inputs["input_ids"]) for inputs in self.inputs]
+
+
+def prompts(inputs: Mapping[str, Any]) -> list[str]:
+    """What the embedded model was shown, row by row, padding and all."""
+    return ["".join(VOCABULARY[token] for token in row) for row in inputs["input_ids"].tolist()]
 
 
 def llava_next(folder: Path, text: Mapping[str, object] | None = None) -> Path:

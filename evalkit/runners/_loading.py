@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -120,12 +120,19 @@ def _quietly(transformers: Any) -> Iterator[None]:
         logging.set_verbosity_error()
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|transformers)\.")
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    _switch(logging.disable_progress_bar)
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            _switch(logging.enable_progress_bar)
+
+
+def _switch(progress_bars: Callable[[], None]) -> None:
+    # The hub's library warns that HF_HUB_DISABLE_PROGRESS_BARS, where set, has its way all the same: so it should.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        progress_bars()
 
 
 def _processor(transformers: Any, folder: Path, trust_remote_code: bool) -> Any:

@@ -49,7 +49,7 @@ class OpenAIRunner:
     timeout: float = 600.0
     max_retries: int = 5
     system: str | None = None
-    token_parameter: TokenParameter = "max_tokens"  # noqa: S105  a name, no secret
+    token_parameter: TokenParameter = "max_tokens"
     send_temperature: bool = True
     extra_body: Mapping[str, object] = field(default_factory=dict)
 

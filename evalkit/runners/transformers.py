@@ -33,13 +33,15 @@ class TransformersRunner:
     `dtype` auto is the checkpoint's own. `device` auto is cuda, else mps, else cpu; `device_map` overrides it, auto
     spreading the layers over all GPUs. `quantize` stores the language model's linear layers in 8 or 4 bits, to fit
     rather than to speed up. `batch_size` requests are asked together, fewer once memory has run out; `workers` threads
-    decode pictures meanwhile. `max_new_tokens` caps every request's `max_tokens`. `trust_remote_code` runs code that
-    comes with the checkpoint. `attn_implementation` is a kernel's name in `transformers`. Raises ConfigError where a
-    value cannot work.
+    decode pictures meanwhile. `threads` bounds the cores that one operation on the processor takes, None for no bound:
+    a small model is fastest with 1, above all on a busy machine. `max_new_tokens` caps every request's `max_tokens`.
+    `trust_remote_code` runs code that comes with the checkpoint. `attn_implementation` is a kernel's name in
+    `transformers`. Raises ConfigError where a value cannot work.
 
-    Temperature 0 is greedy decoding. Above it the checkpoint's own top_p and top_k hold, and a batch is seeded from
-    its requests, so an answer is repeatable with the same batch_size and the same requests pending. A repetition
-    penalty that the checkpoint's authors set in its generation_config.json holds in either case.
+    Temperature 0 is greedy decoding. Above it the checkpoint's own top_p and top_k hold (`transformers`' top_k of 50
+    where it names none), and a batch is seeded from its requests, so an answer is repeatable with the same batch_size
+    and the same requests pending. A repetition penalty that the checkpoint's authors set in its generation_config.json
+    holds in either case.
     """
 
     id: Place
@@ -50,6 +52,7 @@ class TransformersRunner:
     quantize: Quantize | None = None
     batch_size: int = 8
     workers: int = 2
+    threads: int | None = None
     max_new_tokens: int | None = None
     trust_remote_code: bool = False
     attn_implementation: str | None = None
@@ -62,6 +65,7 @@ class TransformersRunner:
         for name, value in (
             ("batch_size", self.batch_size),
             ("workers", self.workers),
+            ("threads", self.threads),
             ("max_new_tokens", self.max_new_tokens),
         ):
             if value is not None and (not isinstance(value, int) or value < 1):
@@ -119,6 +123,10 @@ class TransformersRunner:
             attn_implementation=self.attn_implementation,
             trust_remote_code=self.trust_remote_code,
         )
+        if self.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.threads)
         return _Engine(loaded, self.batch_size, self.workers, self.max_new_tokens)
 
 

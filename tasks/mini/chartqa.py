@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from PIL import Image
@@ -30,15 +31,6 @@ class Topic:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question and its answer; `human` ones need a comparison or a sum, as those that people wrote for ChartQA."""
-
-    question: str
-    answer: str
-    human: bool
-
-
 BY_LABEL = (
     Topic("Tea drunk per person and year", "country", "amount of tea drunk per person", "kg", COUNTRIES, 2, 42),
     Topic("Books borrowed from libraries", "country", "number of books borrowed", "thousands", COUNTRIES, 120, 940),
@@ -62,10 +54,12 @@ BY_SHARE = (
 def _data(rng: Random, topic: Topic, labels: list[str]) -> dict[str, float]:
     """Give every label a number of its own, in tenths where the range is narrow."""
     if topic in BY_SHARE:
-        cuts = sorted(words.spread(rng, len(labels) - 1, 6, 94, apart=6))
-        shares = [float(b - a) for a, b in zip([0, *cuts], [*cuts, 100], strict=True)]
-        # Equal slices would leave no largest one: move one point from the first of such a pair to the last slice.
-        return dict(zip(labels, shares, strict=True)) if len(set(shares)) == len(shares) else _data(rng, topic, labels)
+        shares: list[int] = []
+        # Equal slices would leave a question for the largest with two answers.
+        while len(set(shares)) < len(labels):
+            cuts = [0, *sorted(words.spread(rng, len(labels) - 1, 6, 94, apart=6)), 100]
+            shares = [end - start for start, end in pairwise(cuts)]
+        return {label: float(share) for label, share in zip(labels, shares, strict=True)}
     tenths = 10 if topic.high < 100 and rng.random() < 0.5 else 1
     drawn = words.spread(rng, len(labels), topic.low * tenths, topic.high * tenths)
     return {label: number / tenths for label, number in zip(labels, drawn, strict=True)}
@@ -84,7 +78,9 @@ def _draw(rng: Random, topic: Topic, data: Mapping[str, float], source: str) -> 
     area = (24.0, 44.0 + title + size, width - 24.0, height - 52.0)
     if topic in BY_SHARE:
         middle = (width / 2 + rng.randint(-30, 30), (area[1] + height - 20) / 2)
-        charts.pie(canvas, middle, (height - 20 - area[1]) / 2 - 28, data, colours, size)
+        # The labels need room, above and below as well as beside the slices.
+        radius = min((height - 20 - area[1]) / 2 - 28, width / 2 - 145)
+        charts.pie(canvas, middle, radius, data, colours, size)
     elif topic in BY_YEAR:
         charts.curve(canvas, area, data, colours[0], size)
     elif rng.random() < 0.5:
@@ -94,39 +90,38 @@ def _draw(rng: Random, topic: Topic, data: Mapping[str, float], source: str) -> 
     return canvas.finished()
 
 
-def _ask(rng: Random, topic: Topic, data: Mapping[str, float], human: bool) -> Asked:
+def _ask(rng: Random, topic: Topic, data: Mapping[str, float], human: bool) -> tuple[str, str]:
     first, second = rng.sample(sorted(data), 2)
-    high, low = (first, second) if data[first] > data[second] else (second, first)
     where = "in " if topic in BY_YEAR else "for "
-    best, word = rng.choice(((max(data, key=data.__getitem__), "highest"), (min(data, key=data.__getitem__), "lowest")))
     kind = rng.choice(("difference", "truth", "truth", "count")) if human else rng.choice(("value", "value", "extreme"))
     match kind:
         case "difference":
             asked = f"What is the difference between the {topic.what} {where}{first} and that {where}{second}?"
-            return Asked(asked, f"{round(data[high] - data[low], 1):g}", human)
+            return asked, f"{round(abs(data[first] - data[second]), 1):g}"
         case "truth":
-            yes = rng.random() < 0.5
-            one, other = (high, low) if yes else (low, high)
-            asked = f"Is the {topic.what} {where}{one} greater than {where}{other}?"
-            return Asked(asked, "Yes" if yes else "No", human)
+            truth = rng.random() < 0.5
+            if truth != (data[first] > data[second]):
+                first, second = second, first
+            return f"Is the {topic.what} {where}{first} greater than {where}{second}?", "Yes" if truth else "No"
         case "count":
-            limit = sorted(data.values())[rng.randrange(1, len(data) - 1)]
-            more = sum(value > limit for value in data.values())
-            one = next(label for label, value in data.items() if value == limit)
-            return Asked(f"How many values in the chart are greater than that of {one}?", str(more), human)
+            one = sorted(data, key=data.__getitem__)[rng.randrange(1, len(data) - 1)]
+            more = sum(value > data[one] for value in data.values())
+            return f"How many values in the chart are greater than that of {one}?", str(more)
         case "value":
-            return Asked(f"What was the {topic.what} {where}{first}?", f"{data[first]:g}", human)
+            return f"What was the {topic.what} {where}{first}?", f"{data[first]:g}"
         case _:
-            asked = (
-                f"In which year was the {topic.what} the {word}?"
-                if topic in BY_YEAR
-                else (f"Which {topic.kind} has the {word} {topic.what}?")
-            )
-            return Asked(asked, best, human)
+            best, word = rng.choice(((max, "highest"), (min, "lowest")))
+            asked = f"Which {topic.kind} has the {word} {topic.what}?"
+            if topic in BY_YEAR:
+                asked = f"In which year was the {topic.what} the {word}?"
+            return asked, best(data, key=data.__getitem__)
 
 
-def chart(rng: Random, human: bool) -> tuple[Image.Image, Asked]:
-    """Draw a bar, line or pie chart and ask one question that its printed values answer."""
+def chart(rng: Random, human: bool) -> tuple[Image.Image, str, str]:
+    """Draw a bar, line or pie chart; return it, a question, and the answer that its printed values give.
+
+    `human` questions need a comparison or a sum, as those that people wrote for ChartQA.
+    """
     topic = rng.choice(rng.choice((BY_LABEL, BY_LABEL, BY_YEAR, BY_SHARE)))
     if topic in BY_YEAR:
         start, step = rng.randint(1990, 2012), rng.choice((1, 1, 2))
@@ -134,13 +129,13 @@ def chart(rng: Random, human: bool) -> tuple[Image.Image, Asked]:
     else:
         labels = rng.sample(topic.labels, rng.randint(4, 5 if topic in BY_SHARE else 6))
     data = _data(rng, topic, labels)
-    return _draw(rng, topic, data, f"Source: {words.company(rng)}"), _ask(rng, topic, data, human)
+    return _draw(rng, topic, data, f"Source: {words.company(rng)}"), *_ask(rng, topic, data, human)
 
 
 def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
     """Yield n rows, human_test and augmented_test in turn, one chart each."""
     for index in range(n):
         human = index % 2 == 0
-        picture, asked = chart(Random(f"{seed}/{index}"), human)
+        picture, question, answer = chart(Random(f"{seed}/{index}"), human)
         half = "human_test" if human else "augmented_test"
-        yield {"type": half, "question": asked.question, "answer": asked.answer, "image": drawing.png(picture)}
+        yield {"type": half, "question": question, "answer": answer, "image": drawing.png(picture)}

@@ -51,7 +51,7 @@ def wrapped(words: str, size: float, width: float) -> list[str]:
 def png(picture: Image.Image) -> bytes:
     """Return the encoded file."""
     buffer = io.BytesIO()
-    # Stronger compression saves a tenth of the bytes and doubles the time.
+    # Stronger compression saves a tenth of the bytes and takes up to twice the time.
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 

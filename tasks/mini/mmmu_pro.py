@@ -21,7 +21,7 @@ LETTERS = "ABCDEFGHIJ"
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class Posed:
     """A problem with its options in the order in which they are shown."""
 
     id: str
@@ -34,14 +34,14 @@ class Set:
         return LETTERS[self.options.index(self.problem.gold)]
 
 
-def _set(seed: int, index: int) -> Set:
+def _posed(seed: int, index: int) -> Posed:
     rng = Random(f"{seed}/{index}")
     problem = MAKERS[index % len(MAKERS)](rng)
     place = words.slot(seed, index, len(LETTERS))
     # Most questions have ten options, as in the real set; fewer only where the right answer's letter allows it.
     count = min(len(problem.wrong), max(place, rng.choice((9,) * 9 + (8, 5, 4))))
     options = words.placed(rng, problem.gold, rng.sample(problem.wrong, count), place)
-    return Set(f"mini_{problem.subject}_{index + 1}", problem, tuple(options))
+    return Posed(f"mini_{problem.subject}_{index + 1}", problem, tuple(options))
 
 
 def _told(text: str) -> str:
@@ -62,7 +62,7 @@ def _figures(sheet: Canvas, shown: Sequence[Canvas], top: float) -> float:
     return low
 
 
-def _screenshot(rng: Random, one: Set) -> Image.Image:
+def _screenshot(rng: Random, one: Posed) -> Image.Image:
     """Draw the question, its figures and its lettered options on one sheet."""
     size, paper = rng.choice((15, 16, 17)), rng.choice(("white", "white", "#fbf8f0", "#eef3f8"))
     mark = rng.choice(("{}. {}", "({}) {}"))
@@ -90,7 +90,7 @@ def _screenshot(rng: Random, one: Set) -> Image.Image:
 def standard(seed: int, n: int) -> Iterator[Mapping[str, object]]:
     """Yield n rows of "standard (10 options)", each subject in turn."""
     for index in range(n):
-        one = _set(seed, index)
+        one = _posed(seed, index)
         pictures = [drawing.png(figure.finished()) for figure in one.problem.figures]
         yield {
             "id": one.id,
@@ -108,7 +108,7 @@ def standard(seed: int, n: int) -> Iterator[Mapping[str, object]]:
 def vision(seed: int, n: int) -> Iterator[Mapping[str, object]]:
     """Yield n rows of "vision"; the ids, options and answers are those of `standard`."""
     for index in range(n):
-        one = _set(seed, index)
+        one = _posed(seed, index)
         yield {
             "id": one.id,
             "image": drawing.png(_screenshot(Random(f"{seed}/{index}/sheet"), one)),
