@@ -34,7 +34,7 @@ test: .venv/.dev ## run the tests
 check: .venv/.dev ## format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy evalkit tasks tests benchmarks
+	@$(BIN)/mypy evalkit tasks tests $(wildcard benchmarks)
 
 format: .venv/.dev ## format the code
 	@$(BIN)/ruff format .

@@ -140,7 +140,10 @@ def _split(words: list[str]) -> tuple[list[str], set[str]]:
 
 
 def _run(setup: Setup) -> int:
+    from evalkit.leaderboard import rows
+
     results = [_run_task(setup, task) for task in setup.tasks]
+    print(f"\n{rows(results, setup.published)}\n")
     _report(setup.results_dir, setup.published)
     incomplete = [result for result in results if result.scored < result.n]
     for result in incomplete:

@@ -81,11 +81,16 @@ def setup(overrides: Sequence[str]) -> Setup:
         raise ConfigError(
             f"model.name={model['name']} cannot name a folder: use letters, digits, '.', '-', '_' and '+' alone"
         )
+    table = _published(plain["published"])
+    if model["column"] is not None and model["column"] not in table.columns:
+        raise ConfigError(
+            f"no published column {model['column']!r}: choose model.column from {', '.join(table.columns)}"
+        )
     return Setup(
         tasks=tuple(_task(node, trusted=True) for node in plain["tasks"].values()),
         task_configs=plain["tasks"],
         model=Model(str(model["name"]), model["column"], model["note"], _build(model["runner"], trusted=True), model),
-        published=_published(plain["published"]),
+        published=table,
         results_dir=Path(plain["results_dir"]),
         limit=limit,
         allow_incomplete=bool(plain["allow_incomplete"]),

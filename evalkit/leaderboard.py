@@ -154,14 +154,34 @@ def _cell(result: Result | None, row: PublishedRow | None) -> str:
     return f"({value}: {reason})" if reason else value
 
 
+def _range(row: PublishedRow | None) -> str:
+    """Return the published numbers' span, for a model that is set beside none of them."""
+    if row is None:
+        return NOTHING
+    return f"{_number(min(row.values.values()), row.scale)} to {_number(max(row.values.values()), row.scale)}"
+
+
 def _number(value: float, scale: float) -> str:
     """Write a number as the published tables do: points with one decimal, counts with none."""
     return f"{value:.0f}" if scale > 100 else f"{value:.1f}"
 
 
+def rows(results: Sequence[Result], published: Published) -> str:
+    """Return the measured cells as a small table for a terminal."""
+    table = _cells(results, published)
+    return table[["Task", "Model", "Score", "Published", "n", "Data", "Coverage", "Unparsed", "Remark"]].to_markdown(
+        index=False, disable_numparse=True, tablefmt="simple"
+    )
+
+
 def _circumstances(results: Sequence[Result], published: Published) -> str:
+    return _cells(results, published).to_markdown(index=False, disable_numparse=True)
+
+
+def _cells(results: Sequence[Result], published: Published) -> pd.DataFrame:
     frame = scores(results, published)
-    table = pd.DataFrame(
+    by_task = {row.task: row for row in published.rows}
+    return pd.DataFrame(
         {
             "Task": frame["task"],
             "Model": frame["model"],
@@ -170,8 +190,8 @@ def _circumstances(results: Sequence[Result], published: Published) -> str:
                 for value, scale, metric in zip(frame["value"], frame["scale"], frame["metric"], strict=True)
             ],
             "Published": [
-                NOTHING if pd.isna(value) else f"{value:g} ({model})"
-                for value, model in zip(frame["published"], frame["published_model"], strict=True)
+                _range(by_task.get(task)) if pd.isna(value) else f"{value:g} ({model})"
+                for task, value, model in zip(frame["task"], frame["published"], frame["published_model"], strict=True)
             ],
             "Difference": [NOTHING if pd.isna(value) else f"{value:+.2f}" for value in frame["difference"]],
             "n": [
@@ -189,6 +209,6 @@ def _circumstances(results: Sequence[Result], published: Published) -> str:
                 for unparsed, policies in zip(frame["unparsed"], frame["policies"], strict=True)
             ],
             "Statuses": frame["statuses"],
+            "Remark": frame["not_compared_because"],
         }
     )
-    return table.to_markdown(index=False, disable_numparse=True)

@@ -47,6 +47,7 @@ def test_run_writes_everything_and_says_what(
     out = capsys.readouterr()
     assert out.err == ""
     assert "docvqa · some-model: ANLS 58.33 of 100 · n=3 of 5349, data=recorded · 3 answers generated" in out.out
+    assert "docvqa  some-model  58.33 of 100 (ANLS)  90.1 to 97.1  3 of 5,349" in out.out
     folder = tmp_path / "r" / "runs" / "some-model" / "docvqa"
     assert {path.name for path in folder.iterdir()} == {
         "samples.jsonl", "requests.jsonl", "responses.jsonl", "scores.jsonl", "result.json", "record.json",

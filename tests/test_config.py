@@ -101,6 +101,7 @@ def test_a_task_is_built_from_what_its_record_has() -> None:
         (["task=docvqa", "+suite=all"], "give either task=... or +suite=..., not both"),
         (["task=docvqa", "model.name=a/b"], "model.name=a/b cannot name a folder"),
         (["task=docvqa", "model.name=.."], "model.name=.. cannot name a folder"),
+        (["task=docvqa", "model.column=GPT-5"], "no published column 'GPT-5': choose model.column from GPT-4o 11-20,"),
         (["task=docvqa", "published=none"], "unknown published 'none'"),
         (["task="], "unknown task ''"),
     ],

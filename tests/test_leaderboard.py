@@ -76,6 +76,14 @@ def test_table_has_eleven_rows_eight_columns_and_the_measured_ones(card: Publish
     assert [line[0] for line in cells[2:]].count("Visual Q&A") == 1
 
 
+def test_a_model_without_a_column_stands_beside_the_span(card: Published) -> None:
+    shown = leaderboard.rows([replace(FULL, column=None), replace(FULL, task="toy", column=None)], card)
+    lines = shown.splitlines()
+    assert "90.1 to 97.1" in lines[2]
+    assert "no published column chosen" in lines[2]
+    assert " - " in lines[3]
+
+
 def test_a_task_outside_the_published_table_has_a_row(card: Published) -> None:
     table = leaderboard.markdown([replace(FULL, task="toy")], card)
     assert "| Others" in table
