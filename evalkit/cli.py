@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.errors import ConfigError, EvalkitError
+from evalkit.errors import ConfigError, DataError, EvalkitError
 
 if TYPE_CHECKING:
     from evalkit.config import Setup
+    from evalkit.parity import FileReport
     from evalkit.published import Published
     from evalkit.record import Result
     from evalkit.types import Task
@@ -30,6 +31,7 @@ evalkit asks a vision-language model the published benchmarks and puts its score
   python -m evalkit score [RUN_DIR ...]      score stored answers again (default: all below results/)
   python -m evalkit report [key=value ...]   write results/leaderboard.md and scores.csv from all runs
   python -m evalkit list                     tasks, suites, models, data
+  python -m evalkit parity DIR [--json]      check the scorers on recorded answers with official scores
 """
 
 RUN_USAGE = """\
@@ -57,7 +59,13 @@ options
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 done, 1 not done or incomplete, 2 unknown command, 130 stopped."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    verbs: dict[str, Callable[[list[str]], int]] = {"run": run, "score": score, "report": report, "list": list_choices}
+    verbs: dict[str, Callable[[list[str]], int]] = {
+        "run": run,
+        "score": score,
+        "report": report,
+        "list": list_choices,
+        "parity": parity,
+    }
     if not words or words[0] in ("--help", "-h", "help"):
         print(USAGE, end="")
         return 0
@@ -238,6 +246,44 @@ def report(words: list[str]) -> int:
     published, results_dir = config.published(_split(words)[0])
     _report(results_dir, published, readme)
     return 0
+
+
+def parity(words: list[str]) -> int:
+    """Score recorded answers again and compare with the official scores; 0 only where all compared records agree."""
+    import json
+    from functools import cache
+
+    from evalkit import config
+    from evalkit.parity import check
+    from evalkit.store import plain
+
+    folders = [word for word in words if word != "--json"]
+    if len(folders) != 1 or folders[0].startswith("-"):
+        raise ConfigError("give one folder of recorded answers: python -m evalkit parity DIR [--json]")
+
+    @cache
+    def task_of(benchmark: str) -> Task | None:
+        return config.setup([f"task={benchmark}"]).tasks[0] if benchmark in config.options("task") else None
+
+    reports = list(check(Path(folders[0]), task_of))
+    compared, agree = sum(each.compared for each in reports), sum(each.agree for each in reports)
+    if not compared:
+        raise DataError(f"nothing below {folders[0]} could be compared: its records need a known benchmark and a score")
+    if "--json" in words:
+        print(json.dumps({"files": [plain(each) for each in reports], "compared": compared, "agree": agree}))
+        return int(agree != compared)
+    for each in reports:
+        print(
+            f"{each.benchmark:<16} {each.name:<58} {each.agree:>6} of {each.compared:>6} agree  {_not_compared(each)}"
+        )
+        for identifier in each.disagree[:5]:
+            print(f"    differs: {identifier}")
+    print(f"{agree} of {compared} compared records agree")
+    return int(agree != compared)
+
+
+def _not_compared(report: FileReport) -> str:
+    return "; ".join(f"{count} not compared: {reason}" for reason, count in report.skipped.items())
 
 
 def _report(results_dir: Path, published: Published, readme: Path | None = None) -> None:

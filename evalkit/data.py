@@ -62,7 +62,7 @@ class Local:
         file = self._file(dataset)
         seen: dict[str, Image] = {}
         opener = partial(_open_file, file.parent / "images", seen)
-        lines = (Row(values, where, opener) for where, values in _objects(file))
+        lines = (Row(values, where, opener) for where, values in objects(file))
         return nonempty(lines, str(file), "put one JSON object on each line")
 
     def revision(self, dataset: Dataset) -> str:
@@ -106,7 +106,7 @@ class Recorded:
         return nonempty(self._rows(file, dataset), str(file), "put one recorded answer on each line")
 
     def _rows(self, file: Path, dataset: Dataset) -> Iterator[Row]:
-        for where, values in _objects(file):
+        for where, values in objects(file):
             benchmark = values.get("benchmark") or dataset.name
             if benchmark != dataset.name:
                 raise DataError(
@@ -168,7 +168,7 @@ def _unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} cannot be read ({reason}): replace the file, or allow reading it")
 
 
-def _objects(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
+def objects(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield `line N of FILE` and the object on it, blank lines skipped. Raises DataError naming file and line."""
     for number, line in enumerate(_lines(file), start=1):
         if not line.strip():

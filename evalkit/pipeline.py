@@ -115,16 +115,17 @@ def status_of(response: Response | None, rule: str) -> Status:
 
 
 def grade(run: RunDir, task: Task) -> list[Score]:
-    """Extract and score every stored response into scores.jsonl, in the order of the samples."""
-    scores = list(_grades(run, task))
+    """Extract and score every stored response, and settle the scores, into scores.jsonl in the order of the samples."""
+    samples = list(read_lines(run.samples, Sample))
+    scores = list(task.settle(samples, list(_grades(run, task, samples))))
     write_lines(run.scores, scores)
     return scores
 
 
-def _grades(run: RunDir, task: Task) -> Iterator[Score]:
+def _grades(run: RunDir, task: Task, samples: Sequence[Sample]) -> Iterator[Score]:
     responses = read_responses(run.responses)
     keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, Asked)}
-    for sample in read_lines(run.samples, Sample):
+    for sample in samples:
         response = responses.get(keys.get(sample.id, ""))
         if response is None or response.error is not None:
             rule = response.error.kind if response and response.error else "not_asked"

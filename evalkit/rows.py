@@ -53,6 +53,13 @@ class Row:
             return tuple(str(item) for item in value)
         return (self.text(*fields),)
 
+    def number(self, *fields: str) -> float:
+        """Return a number."""
+        value = self._value(fields)
+        if isinstance(value, int | float):
+            return float(value)
+        raise DataError(f"{self.where}: {fields[0]!r} should be a number but is a {type(value).__name__}: mend the row")
+
     def options(self, *fields: str) -> tuple[str, ...]:
         """Return a list of texts that may be written as a Python list in a string, as MMMU's `options` are."""
         value = self._value(fields)

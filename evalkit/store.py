@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import msgspec
 
@@ -70,16 +70,21 @@ def run_dirs(results: Path) -> list[RunDir]:
     return [RunDir(path.parent) for path in sorted(results.glob("runs/*/*/record.json"))]
 
 
+def plain(record: object) -> Any:
+    """Return a record as dicts, lists and values, as JSON has them; a picture's reader becomes null."""
+    return msgspec.to_builtins(record, enc_hook=lambda _: None)
+
+
 def dumps(record: object) -> bytes:
     """Return a record as one line of UTF-8 JSON, without the line's end.
 
     Lone surrogates, which UTF-8 cannot hold but models can emit through JSON, are written as escapes.
     """
-    plain = msgspec.to_builtins(record, enc_hook=lambda _: None)
+    built = plain(record)
     try:
-        return json.dumps(plain, ensure_ascii=False).encode()
+        return json.dumps(built, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return json.dumps(plain).encode()
+        return json.dumps(built).encode()
 
 
 def loads(line: bytes, kind: type[T]) -> T:
@@ -125,7 +130,7 @@ def write_lines(path: Path, records: Iterable[object]) -> None:
 
 def write_json(path: Path, record: object) -> None:
     """Replace a JSON file, as a whole or not at all."""
-    text = json.dumps(msgspec.to_builtins(record, enc_hook=lambda _: None), indent=1, ensure_ascii=False)
+    text = json.dumps(plain(record), indent=1, ensure_ascii=False)
     write_text(path, text + "\n")
 
 

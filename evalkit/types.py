@@ -140,6 +140,18 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Recheck:
+    """A recorded answer scored again: our `value`, and whether it agrees with the official code's.
+
+    `agrees` is None, and `reason` says why, where there is nothing to compare.
+    """
+
+    value: float
+    agrees: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
     """A task's headline number on its published scale (`scale` is the best possible value), and the parts of it."""
 
@@ -237,9 +249,23 @@ class Task(ABC):
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Value a prediction in [0, 1] against the gold answers."""
 
+    def settle(self, samples: Sequence[Sample], scores: Sequence[Score]) -> Sequence[Score]:
+        """Return the scores that count, one per sample in the same order; as given, unless a task says otherwise.
+
+        For what the answers decide together and none of them alone: an official code's one stream of random picks.
+        """
+        return scores
+
     @abstractmethod
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Turn the values, of which there is at least one and none is None, into the published metric."""
+
+    def recheck(self, record: Row) -> Recheck:
+        """Score a recorded answer again and compare with what the official code gave it.
+
+        `record` has the fields of this benchmark's recorded answers, `response` and `official_score` among them.
+        """
+        return Recheck(0.0, None, "this task has no recorded form")
 
     def policies(self) -> Mapping[str, str]:
         """Return the named choices that the official code leaves open and every table must show, if there are any."""

@@ -9,7 +9,8 @@ from evalkit.metrics.choice import infer_choice
 from evalkit.metrics.final_answer import final_answer
 from evalkit.metrics.mean import mean
 from evalkit.prompts import ask, lettered
-from evalkit.types import Aggregate, Dataset, Extraction, Request, Sample, Score, Style, Task
+from evalkit.rows import Row
+from evalkit.types import Aggregate, Dataset, Extraction, Recheck, Request, Sample, Score, Style, Task
 
 from .mini import ai2d as mini
 
@@ -79,3 +80,10 @@ class AI2D(Task):
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Average over the questions."""
         return Aggregate("accuracy", 100 * mean(scores), 100)
+
+    def recheck(self, record: Row) -> Recheck:
+        """Compare letter and score of the de-facto rule, whose Z stands for no letter."""
+        found = infer_choice(record.text("response"), record.texts("options"))
+        value = float(found.prediction == record.text("answer"))
+        same = (found.prediction or "Z") == record.text("official_prediction")
+        return Recheck(value, same and value == record.number("official_score"))

@@ -9,7 +9,8 @@ from evalkit.metrics.final_answer import answer_or_whole
 from evalkit.metrics.mean import by_group, mean
 from evalkit.metrics.relaxed_accuracy import relaxed_accuracy
 from evalkit.prompts import ask
-from evalkit.types import Aggregate, Dataset, Extraction, Request, Sample, Score, Style, Task
+from evalkit.rows import Row
+from evalkit.types import Aggregate, Dataset, Extraction, Recheck, Request, Sample, Score, Style, Task
 
 from .mini import chartqa as mini
 
@@ -73,3 +74,8 @@ class ChartQA(Task):
         """Average over the questions, and over each half."""
         parts = {group: 100 * mean(members) for group, members in by_group(scores).items()}
         return Aggregate("relaxed accuracy", 100 * mean(scores), 100, parts)
+
+    def recheck(self, record: Row) -> Recheck:
+        """Compare the relaxed accuracy of the official prediction, which is the response itself where it is short."""
+        value = relaxed_accuracy(record.text("official_prediction"), record.texts("answers"))
+        return Recheck(value, value == record.number("official_score"))

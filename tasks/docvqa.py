@@ -9,9 +9,12 @@ from evalkit.metrics.anls import anls
 from evalkit.metrics.final_answer import answer_or_whole
 from evalkit.metrics.mean import mean
 from evalkit.prompts import ask
-from evalkit.types import Aggregate, Dataset, Extraction, Request, Sample, Score, Style, Task
+from evalkit.rows import Row
+from evalkit.types import Aggregate, Dataset, Extraction, Recheck, Request, Sample, Score, Style, Task
 
 from .mini import docvqa as mini
+
+TOLERANCE = 1e-9
 
 # No official prompt exists. `direct` is the wording that most harnesses share; `cot` is evalkit's own.
 PROMPTS: dict[Style, str] = {
@@ -71,3 +74,8 @@ class DocVQA(Task):
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Average over the questions."""
         return Aggregate("ANLS", 100 * mean(scores), 100)
+
+    def recheck(self, record: Row) -> Recheck:
+        """Compare the ANLS of the official prediction, as it stands: blanks around it count in the official length."""
+        value = anls(record.text("official_prediction"), record.texts("answers"))
+        return Recheck(value, abs(value - record.number("official_score")) <= TOLERANCE)

@@ -12,7 +12,7 @@ from evalkit.metrics.choice import letters, parse_mmmu_pro
 from evalkit.metrics.mean import by_group, mean
 from evalkit.prompts import IMAGE_TOKEN, ask, interleave, lettered
 from evalkit.rows import Row
-from evalkit.types import Aggregate, Dataset, Extraction, Request, Sample, Score, Style, Task
+from evalkit.types import Aggregate, Dataset, Extraction, Image, Recheck, Request, Sample, Score, Style, Task
 
 from .mini import mmmu_pro as mini
 
@@ -75,17 +75,9 @@ class MMMUPro(Task):
     def _sample(self, row: Row, setting: Setting) -> Sample:
         question = row.text("question") if "question" in row else ""
         choices = row.options("options")
-        numbers: tuple[int, ...] = ()
-        images = row.images("image")
+        images, numbers = row.images("image"), ""
         if setting == "standard10":
-            images = row.images(*PICTURES)
-            numbers = tuple(number for number, field in enumerate(PICTURES, start=1) if field in row)
-            asked = {int(number) for number in IMAGE_TOKEN.findall(" ".join((question, *choices)))}
-            missing = sorted(asked - set(numbers))
-            if images and missing:
-                raise DataError(
-                    f"{row.where} asks for <image {missing[0]}> but has no image_{missing[0]}: mend the row"
-                )
+            images, numbers = numbered_pictures(row, (question, *choices))
         return Sample(
             id=f"{setting}/{row.text('id')}",
             question=question,
@@ -93,7 +85,7 @@ class MMMUPro(Task):
             answers=(row.text("answer"),),
             images=images,
             group=setting,
-            meta={"subject": row.text("subject"), "image_numbers": " ".join(map(str, numbers))},
+            meta={"subject": row.text("subject"), "image_numbers": numbers},
             response=row.response,
         )
 
@@ -128,3 +120,34 @@ class MMMUPro(Task):
     def policies(self) -> Mapping[str, str]:
         """Name what an unparsed answer is worth."""
         return {"unparsed": self.unparsed}
+
+    def recheck(self, record: Row) -> Recheck:
+        """Compare letter and score; where the official code drew a letter at random, that none was found."""
+        found = parse_mmmu_pro(record.text("response"), record.options("options"))
+        value = float(found.prediction == record.text("answer"))
+        if record.values["random_fallback"]:
+            return drawn(found)
+        same = found.prediction == record.text("official_prediction")
+        return Recheck(value, same and value == record.number("official_score"))
+
+
+def numbered_pictures(row: Row, texts: Sequence[str]) -> tuple[tuple[Image, ...], str]:
+    """Return the row's pictures and their numbers, as in `1 3`.
+
+    Raises DataError where a text asks for a picture that the row lacks, unless it has none at all, as with recorded
+    answers.
+    """
+    images = row.images(*PICTURES)
+    numbers = [number for number, field in enumerate(PICTURES, start=1) if field in row]
+    asked = {int(number) for number in IMAGE_TOKEN.findall(" ".join(texts))}
+    missing = sorted(asked - set(numbers))
+    if images and missing:
+        raise DataError(f"{row.where} asks for <image {missing[0]}> but has no image_{missing[0]}: mend the row")
+    return images, " ".join(map(str, numbers))
+
+
+def drawn(found: Extraction) -> Recheck:
+    """Judge a recorded answer to which the official code gave a random letter: the parser must find none."""
+    if found.prediction is not None:
+        return Recheck(0.0, False)
+    return Recheck(0.0, None, "the official letter is a random draw; that none is found was checked")

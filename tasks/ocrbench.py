@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from evalkit.metrics.containment import contains_answer
 from evalkit.metrics.mean import by_group, mean
 from evalkit.prompts import ask
-from evalkit.types import Aggregate, Dataset, Extraction, Request, Sample, Score, Style, Task
+from evalkit.rows import Row
+from evalkit.types import Aggregate, Dataset, Extraction, Recheck, Request, Sample, Score, Style, Task
 
 from .mini import ocrbench as mini
 
@@ -68,3 +69,9 @@ class OCRBench(Task):
             group: float(sum(score.value or 0 for score in members)) for group, members in by_group(scores).items()
         }
         return Aggregate("right of 1,000", 1000 * mean(scores), 1000, parts)
+
+    def recheck(self, record: Row) -> Recheck:
+        """Compare the containment score of the response."""
+        formula = record.text("dataset") == FORMULAS
+        value = contains_answer(record.text("response"), record.texts("answers"), formula=formula)
+        return Recheck(value, value == record.number("official_score"))

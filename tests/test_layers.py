@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "evalkit.record": ("evalkit", "evalkit.types"),
     "evalkit.published": ("evalkit.types",),
     "evalkit.pipeline": ("evalkit.types", "evalkit.errors", "evalkit.store", "evalkit.record"),
+    "evalkit.parity": ("evalkit.types", "evalkit.errors", "evalkit.rows", "evalkit.data"),
     "evalkit.progress": ("evalkit.types",),
     "evalkit.leaderboard": ("evalkit.errors", "evalkit.store", "evalkit.record", "evalkit.published"),
     "evalkit.config": ("evalkit.types", "evalkit.errors", "evalkit.published"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,25 @@ def test_nothing_scored_has_no_value(tmp_path: Path) -> None:
     assert (result.value, result.scored, result.n) == (None, 0, 6)
     scores = list(read_lines(RunDir(tmp_path / "toy").scores, Score))
     assert {score.value for score in scores} == {None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graded(Toy):
+    """Every answer counts as the last sample's, which no sample can know alone; a failure has none to count."""
+
+    def settle(self, samples: Sequence[Sample], scores: Sequence[Score]) -> Sequence[Score]:
+        assert [sample.id for sample in samples] == [score.sample_id for score in scores]
+        return [score if score.value is None else replace(score, value=scores[-1].value) for score in scores]
+
+
+def test_scores_are_settled_together(tmp_path: Path) -> None:
+    def answer(request: Request) -> str | Failure:
+        question = str(request.messages)
+        return Failure("timeout", "") if "0 + 0" in question else "7" if "5 + 5" in question else solve(request)
+
+    result, _ = run(tmp_path, Graded(), Scripted(answer))
+    assert (result.value, result.scored, result.n) == (0, 5, 6)
+    assert [score.value for score in read_lines(RunDir(tmp_path / "toy").scores, Score)] == [None, 0, 0, 0, 0, 0]
 
 
 def test_samples_are_stored_without_pixels(tmp_path: Path) -> None:
