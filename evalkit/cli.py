@@ -6,10 +6,7 @@ Nothing heavy is imported before a verb needs it: --help and list answer at once
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +43,7 @@ keys (any key of the configuration can be set; --cfg job prints them all)
   results_dir=DIR         instead of results/
   allow_incomplete=true   exit 0 although some samples have no answer
   data.path=DIR           with data=local or data=recorded
+  judge=MODEL             a model whose verdicts some tasks can use or need; judge.id=... and so on set it up
   model.name=NAME         the name of the run's folder and of its column
   tasks.docvqa.style=cot  any field of a task; `direct` asks without chain of thought
 
@@ -148,68 +146,29 @@ def _split(words: list[str]) -> tuple[list[str], set[str]]:
 
 
 def _run(setup: Setup) -> int:
+    from evalkit.evaluation import evaluate
     from evalkit.leaderboard import rows
 
-    results = [_run_task(setup, task) for task in setup.tasks]
-    print(f"\n{rows(results, setup.published)}\n")
+    outcomes = []
+    for outcome in evaluate(setup):
+        _print_result(outcome.result, f"{outcome.generated} answers generated, {outcome.found} there before")
+        outcomes.append(outcome)
+    print(f"\n{rows([outcome.result for outcome in outcomes], setup.published)}\n")
     _report(setup.results_dir, setup.published)
-    incomplete = [result for result in results if result.scored < result.n]
-    for result in incomplete:
-        _complain(_what_failed(setup.results_dir, result))
+    incomplete = [outcome for outcome in outcomes if outcome.first_failure]
+    for outcome in incomplete:
+        result = outcome.result
+        _complain(
+            f"{result.n - result.scored} of {result.n} samples of {result.task} have no score, first "
+            f"{outcome.first_failure}: mend that and run the same command again, or add allow_incomplete=true"
+        )
     return 1 if incomplete and not setup.allow_incomplete else 0
-
-
-def _run_task(setup: Setup, task: Task) -> Result:
-    from evalkit import pipeline
-    from evalkit.progress import bar
-    from evalkit.record import RunRecord, Session, versions
-    from evalkit.store import RunDir, read_json, write_json
-
-    directory = RunDir(setup.results_dir / "runs" / setup.model.name / task.name)
-    samples = pipeline.load(task, setup.limit)
-    asked = pipeline.render(task, samples)
-    record = RunRecord(
-        model_name=setup.model.name,
-        task_name=task.name,
-        column=setup.model.column,
-        note=setup.model.note,
-        task=setup.task_configs[task.name],
-        model=setup.model.config,
-        identity=setup.model.runner.identity(),
-        source=task.source.name,
-        revision=task.revision(),
-        limit=setup.limit,
-        versions=versions(),
-    )
-    pipeline.prepare(directory, record, samples, asked)
-    requests = pipeline.pending(directory, asked)
-    started, clock = datetime.now(UTC), time.monotonic()
-    with bar(task.name, len(requests)) as seen:
-        answers = pipeline.generate(directory, requests, setup.model.runner, seen)
-    if requests:
-        session = Session(started.isoformat(timespec="seconds"), round(time.monotonic() - clock, 3), answers)
-        record = read_json(directory.record, RunRecord)
-        write_json(directory.record, replace(record, sessions=(*record.sessions, session)))
-    result = pipeline.summarise(directory, task, pipeline.grade(directory, task))
-    _print_result(result, f"{answers} answers generated, {len(asked) - len(requests)} there before")
-    return result
 
 
 def _print_result(result: Result, how: str) -> None:
     value = "no score" if result.value is None else f"{result.metric} {result.value:.2f} of {result.scale:g}"
     of = "" if result.n == result.size else f" of {result.size}"
     print(f"{result.task} · {result.model}: {value} · n={result.n}{of}, data={result.source} · {how}", flush=True)
-
-
-def _what_failed(results_dir: Path, result: Result) -> str:
-    from evalkit.pipeline import first_failure
-    from evalkit.store import RunDir
-
-    directory = RunDir(results_dir / "runs" / result.model / result.task)
-    return (
-        f"{result.n - result.scored} of {result.n} samples of {result.task} have no answer, first "
-        f"{first_failure(directory)}: mend that and run the same command again, or add allow_incomplete=true"
-    )
 
 
 def score(words: list[str]) -> int:

@@ -40,6 +40,7 @@ class Setup:
     tasks: tuple[Task, ...]
     task_configs: Mapping[str, Mapping[str, object]]
     model: Model
+    judge: Model | None
     published: Published
     results_dir: Path
     limit: int | None
@@ -76,25 +77,27 @@ def setup(overrides: Sequence[str]) -> Setup:
     limit = plain["limit"]
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ConfigError(f"limit={limit} is no number of samples: give limit=1 or more, or leave it out")
-    model = plain["model"]
-    if not re.fullmatch(r"[\w.+-]+", str(model["name"])) or set(str(model["name"])) == {"."}:
-        raise ConfigError(
-            f"model.name={model['name']} cannot name a folder: use letters, digits, '.', '-', '_' and '+' alone"
-        )
+    model = _model("model", plain["model"])
     table = _published(plain["published"])
-    if model["column"] is not None and model["column"] not in table.columns:
-        raise ConfigError(
-            f"no published column {model['column']!r}: choose model.column from {', '.join(table.columns)}"
-        )
+    if model.column is not None and model.column not in table.columns:
+        raise ConfigError(f"no published column {model.column!r}: choose model.column from {', '.join(table.columns)}")
     return Setup(
         tasks=tuple(_task(node, trusted=True) for node in plain["tasks"].values()),
         task_configs=plain["tasks"],
-        model=Model(str(model["name"]), model["column"], model["note"], _build(model["runner"], trusted=True), model),
+        model=model,
+        judge=_model("judge", plain["judge"]) if plain.get("judge") else None,
         published=table,
         results_dir=Path(plain["results_dir"]),
         limit=limit,
         allow_incomplete=bool(plain["allow_incomplete"]),
     )
+
+
+def _model(place: str, node: Mapping[str, Any]) -> Model:
+    name = str(node["name"])
+    if not re.fullmatch(r"[\w.+-]+", name) or set(name) == {"."}:
+        raise ConfigError(f"{place}.name={name} cannot name a folder: use letters, digits, '.', '-', '_' and '+' alone")
+    return Model(name, node["column"], node["note"], _build(node["runner"], trusted=True), node)
 
 
 def task(node: Mapping[str, object]) -> Task:
@@ -159,6 +162,8 @@ def _normalised(override: Any) -> str:
     line: str = override.input_line
     if override.key_or_group == "task" and override.is_sweep_override():
         return f"task=[{','.join(override.sweep_string_iterator())}]"
+    if override.key_or_group == "judge" and override.package is None:
+        return f"model@{line}"
     return f"+{line}" if override.key_or_group == "suite" and not line.startswith("+") else line
 
 

@@ -97,7 +97,7 @@ def scores(results: Sequence[Result], published: Published) -> pd.DataFrame:
                 "split": result.split,
                 "style": f"read as {result.style}" if result.source == "recorded" else result.style,
                 "prompt": "not stated" if result.source == "recorded" else result.prompt,
-                "scorer": result.scorer,
+                "scorer": f"{result.scorer}, judge {result.judge}" if result.judge else result.scorer,
                 "policies": " ".join(f"{name}={value}" for name, value in result.policies.items()),
                 "source": result.source,
                 "revision": result.revision,

@@ -1,6 +1,6 @@
 """The steps from a task to its result, each a function that reads and writes files of a run directory.
 
-    load, render -> samples.jsonl, requests.jsonl     generate -> responses.jsonl
+    load, render -> samples.jsonl, requests.jsonl     generate -> responses.jsonl, verdicts-<judge>.jsonl
     grade -> scores.jsonl                             summarise -> result.json
 
 Receives tasks and runners as arguments and knows none by name.
@@ -9,9 +9,10 @@ Receives tasks and runners as arguments and knows none by name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 from evalkit.errors import DataError, ModelError
 from evalkit.record import Result, RunRecord
@@ -61,43 +62,61 @@ def prepare(run: RunDir, record: RunRecord, samples: Sequence[Sample], asked: Se
     """
     if run.record.exists():
         before = read_json(run.record, RunRecord)
-        if run.responses.exists() and run.responses.stat().st_size:
-            _check_identity(run, before.identity, record.identity)
+        if _answered(run.responses):
+            _check_identity(run, "answers", before.identity, record.identity)
             record = replace(record, sessions=before.sessions)
+        if record.judge and record.judge == before.judge and _answered(run.verdicts(record.judge)):
+            _check_identity(run, "verdicts", before.judge_identity, record.judge_identity)
     write_json(run.record, record)
     write_lines(run.samples, samples)
     write_lines(run.requests, asked)
 
 
-def _check_identity(run: RunDir, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+def _answered(path: Path) -> set[str]:
+    return {key for key, response in read_responses(path).items() if response.error is None}
+
+
+def _check_identity(run: RunDir, what: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     if changed:
         changes = ", ".join(f"{key} was {before.get(key, 'absent')} and is {now.get(key, 'absent')}" for key in changed)
         raise ModelError(
-            f"the answers in {run.path} came from another model ({changes}): "
-            "give this one its own model.name=NAME, or remove that directory"
+            f"the {what} in {run.path} came from another model ({changes}): "
+            f"give this one its own {'judge' if what == 'verdicts' else 'model'}.name=NAME, or remove that directory"
         )
 
 
-def pending(run: RunDir, asked: Sequence[Asked]) -> list[Request]:
-    """Return the requests that have no answer yet; a stored failure is no answer."""
-    answered = {key for key, response in read_responses(run.responses).items() if response.error is None}
-    return [each.request for each in asked if each.key not in answered]
+def pending(path: Path, requests: Iterable[Request]) -> list[Request]:
+    """Return the requests that have no answer in this file yet; a stored failure is no answer."""
+    answered = _answered(path)
+    return [request for request in requests if request.key not in answered]
 
 
-def generate(run: RunDir, requests: Sequence[Request], runner: Runner, seen: Callable[[Response], None]) -> int:
+def generate(path: Path, requests: Sequence[Request], runner: Runner, seen: Callable[[Response], None]) -> int:
     """Ask the runner, store each response before anything looks at it, and return the number of answers.
 
-    `seen` is told of every response once it is stored.
+    `seen` is told of every response once it is stored. A judge is asked the same way, with a file of its own.
     """
     answers = 0
     if requests:
-        with ResponseLog(run.responses) as log:
+        with ResponseLog(path) as log:
             for response in runner.generate(requests):
                 log.append(response)
                 answers += response.error is None
                 seen(response)
     return answers
+
+
+def ask_judge(run: RunDir, task: Task, samples: Sequence[Sample], asked: Sequence[Asked]) -> list[Request]:
+    """Render what the judge is to be asked: of each answer that is not empty, if the task wants a verdict on it."""
+    responses = read_responses(run.responses)
+    questions = []
+    for sample, each in zip(samples, asked, strict=True):
+        response = responses.get(each.key)
+        if response is not None and response.error is None and response.text.strip():
+            questions.append(task.ask_judge(sample, response.text))
+    # Two samples may have the same answer to the same question, which one verdict settles.
+    return list({question.key: question for question in questions if question is not None}.values())
 
 
 def status_of(response: Response | None, rule: str) -> Status:
@@ -123,18 +142,36 @@ def grade(run: RunDir, task: Task) -> list[Score]:
 
 
 def _grades(run: RunDir, task: Task, samples: Sequence[Sample]) -> Iterator[Score]:
+    judge = read_json(run.record, RunRecord).judge
+    verdicts = read_responses(run.verdicts(judge)) if judge else None
     responses = read_responses(run.responses)
     keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, Asked)}
     for sample in samples:
-        response = responses.get(keys.get(sample.id, ""))
-        if response is None or response.error is not None:
-            rule = response.error.kind if response and response.error else "not_asked"
-            yield Score(sample.id, sample.group, None, rule, status_of(response, rule), None)
-            continue
+        yield _grade(task, sample, responses.get(keys.get(sample.id, "")), verdicts)
+
+
+def _grade(task: Task, sample: Sample, response: Response | None, verdicts: Mapping[str, Response] | None) -> Score:
+    """Score one sample. `verdicts` is None where no judge was asked."""
+
+    def unscored(rule: str, status: Status) -> Score:
+        return Score(sample.id, sample.group, None, rule, status, None)
+
+    if response is None or response.error is not None:
+        rule: str = response.error.kind if response and response.error else "not_asked"
+        return unscored(rule, status_of(response, rule))
+    question = task.ask_judge(sample, response.text) if response.text.strip() else None
+    if verdicts is not None and question is not None:
+        verdict = verdicts.get(question.key)
+        if verdict is None or verdict.error is not None:
+            reason = verdict.error.kind if verdict and verdict.error else "not_asked"
+            return unscored(f"judge_{reason}", "failed")
+        found = task.read_verdict(sample, response.text, verdict.text)
+    elif task.needs_judge(sample):
+        return unscored("no_judge", "not_scored")
+    else:
         found = task.extract(sample, response.text)
-        value = task.score(sample, found.prediction)
-        status = status_of(response, found.rule)
-        yield Score(sample.id, sample.group, found.prediction, found.rule, status, value)
+    value = task.score(sample, found.prediction)
+    return Score(sample.id, sample.group, found.prediction, found.rule, status_of(response, found.rule), value)
 
 
 def summarise(run: RunDir, task: Task, scores: Sequence[Score]) -> Result:
@@ -164,18 +201,20 @@ def summarise(run: RunDir, task: Task, scores: Sequence[Score]) -> Result:
         revision=record.revision,
         policies=task.policies(),
         notes=tuple(note for note in (record.note, total.note if total else "") if note),
+        judge=record.judge,
     )
     write_json(run.result, result)
     return result
 
 
 def first_failure(run: RunDir) -> str:
-    """Say which sample is the first without an answer, and why; empty where every sample has one."""
-    responses = read_responses(run.responses)
-    for asked in read_lines(run.requests, Asked):
-        response = responses.get(asked.key)
-        if response is None:
-            return f"{asked.sample_id} (not asked yet)"
-        if response.error is not None:
-            return f"{asked.sample_id} ({response.error.message})"
-    return ""
+    """Say which sample is the first without a value, and why; empty where every sample has one."""
+    first = next((score for score in read_lines(run.scores, Score) if score.value is None), None)
+    if first is None:
+        return ""
+    if first.status == "not_scored":
+        return f"{first.sample_id} (it needs a judge: add judge=MODEL)"
+    keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, Asked)}
+    response = read_responses(run.responses).get(keys.get(first.sample_id, ""))
+    reason = response.error.message if response and response.error else first.rule.replace("_", " ")
+    return f"{first.sample_id} ({reason})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class RunRecord:
     """The circumstances of a run: enough to ask again, to score again, and to tell whose answers these are.
 
     `task` and `model` are their resolved configs, `identity` is the runner's, `revision` pins the rows. `column` is
-    the published column that the model is set beside, and `note` what every table must say of the model.
+    the published column that the model is set beside, and `note` what every table must say of the model. `judge` names
+    the model whose verdicts were asked for, if any.
     """
 
     model_name: str
@@ -44,6 +45,8 @@ class RunRecord:
     revision: str
     limit: int | None
     versions: Mapping[str, str]
+    judge: str | None = None
+    judge_identity: Mapping[str, str] = field(default_factory=dict)
     sessions: tuple[Session, ...] = ()
 
 
@@ -76,6 +79,7 @@ class Result:
     revision: str
     policies: Mapping[str, str]
     notes: tuple[str, ...]
+    judge: str | None = None
 
 
 def versions() -> Mapping[str, str]:

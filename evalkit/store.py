@@ -49,6 +49,10 @@ class RunDir:
         """Every answer and every failure, in the order of their arrival."""
         return self.path / "responses.jsonl"
 
+    def verdicts(self, judge: str) -> Path:
+        """What one judge said, in the form of responses."""
+        return self.path / f"verdicts-{judge}.jsonl"
+
     @property
     def scores(self) -> Path:
         """One line a sample: prediction beside value."""

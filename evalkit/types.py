@@ -249,6 +249,18 @@ class Task(ABC):
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Value a prediction in [0, 1] against the gold answers."""
 
+    def needs_judge(self, sample: Sample) -> bool:
+        """Whether an answer to this sample cannot be scored without a judge's verdict."""
+        return False
+
+    def ask_judge(self, sample: Sample, text: str) -> Request | None:
+        """Put a response to a judge, which is one more model; None where the rules need no help."""
+        return None
+
+    def read_verdict(self, sample: Sample, text: str, verdict: str) -> Extraction:
+        """Find in a judge's words what `score` is to value; rule `none` where they say nothing that can be read."""
+        return Extraction(None, "none")
+
     def settle(self, samples: Sequence[Sample], scores: Sequence[Score]) -> Sequence[Score]:
         """Return the scores that count, one per sample in the same order; as given, unless a task says otherwise.
 

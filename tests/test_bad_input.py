@@ -94,7 +94,7 @@ def test_truncated_picture_fails_its_sample_alone(folder: Path, capsys: pytest.C
     write(folder, [ROW, {**ROW, "questionId": "2", "image": "torn.png"}])
     assert evaluate(folder) == 1
     sentence = complaint(capsys)
-    assert "1 of 2 samples of docvqa have no answer, first 2 (" in sentence
+    assert "1 of 2 samples of docvqa have no score, first 2 (" in sentence
     assert "torn.png is truncated or damaged" in sentence
     (folder / "images" / "torn.png").write_bytes(page)
     assert evaluate(folder) == 0

@@ -118,7 +118,7 @@ def test_incomplete_run_says_which_sample_and_fails(
     assert replay(recorded, tmp_path / "r") == 1
     err = capsys.readouterr().err
     assert err == (
-        "evalkit: 3 of 3 samples of docvqa have no answer, first q0 (the picture is too large for the card): "
+        "evalkit: 3 of 3 samples of docvqa have no score, first q0 (the picture is too large for the card): "
         "mend that and run the same command again, or add allow_incomplete=true\n"
     )
     assert replay(recorded, tmp_path / "r", "allow_incomplete=true") == 0

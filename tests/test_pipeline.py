@@ -11,10 +11,11 @@ from toy import Rows, Toy, solve, sums
 
 from evalkit import pipeline
 from evalkit.errors import DataError, ModelError
+from evalkit.prompts import ask
 from evalkit.record import Result, RunRecord
 from evalkit.runners.replay import Replay, Scripted
 from evalkit.store import RunDir, read_lines, read_responses
-from evalkit.types import Failure, Request, Response, Runner, Sample, Score, Task
+from evalkit.types import Extraction, Failure, Request, Response, Runner, Sample, Score, Task
 
 
 def record(runner: Runner) -> RunRecord:
@@ -26,7 +27,8 @@ def run(tmp_path: Path, task: Task, runner: Runner, limit: int | None = None) ->
     samples = pipeline.load(task, limit)
     asked = pipeline.render(task, samples)
     pipeline.prepare(directory, record(runner), samples, asked)
-    answers = pipeline.generate(directory, pipeline.pending(directory, asked), runner, lambda _: None)
+    requests = pipeline.pending(directory.responses, (each.request for each in asked))
+    answers = pipeline.generate(directory.responses, requests, runner, lambda _: None)
     return pipeline.summarise(directory, task, pipeline.grade(directory, task)), answers
 
 
@@ -176,3 +178,55 @@ def test_scores_are_settled_together(tmp_path: Path) -> None:
 def test_samples_are_stored_without_pixels(tmp_path: Path) -> None:
     run(tmp_path, Toy(), Scripted(solve))
     assert next(read_lines(RunDir(tmp_path / "toy").samples, Sample)).question == "0 + 0?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Toy):
+    """The toy, whose answers are right where a judge says yes."""
+
+    def needs_judge(self, sample: Sample) -> bool:
+        return True
+
+    def ask_judge(self, sample: Sample, text: str) -> Request | None:
+        return ask((f"{sample.question} Is {text} right?",), 4)
+
+    def read_verdict(self, sample: Sample, text: str, verdict: str) -> Extraction:
+        return Extraction(sample.answers[0], "judge") if verdict == "yes" else Extraction(None, "none")
+
+
+def judge(tmp_path: Path, verdict: Scripted | None) -> Result:
+    directory = RunDir(tmp_path / "toy")
+    task, runner = Judged(), Scripted(solve)
+    samples = pipeline.load(task, None)
+    asked = pipeline.render(task, samples)
+    name = "wise" if verdict else None
+    pipeline.prepare(directory, replace(record(runner), judge=name), samples, asked)
+    requests = pipeline.pending(directory.responses, (each.request for each in asked))
+    pipeline.generate(directory.responses, requests, runner, lambda _: None)
+    if verdict:
+        path = directory.verdicts("wise")
+        questions = pipeline.pending(path, pipeline.ask_judge(directory, task, samples, asked))
+        pipeline.generate(path, questions, verdict, lambda _: None)
+    return pipeline.summarise(directory, task, pipeline.grade(directory, task))
+
+
+def test_without_a_judge_nothing_is_scored_and_nothing_is_zero(tmp_path: Path) -> None:
+    result = judge(tmp_path, None)
+    assert (result.value, result.scored, result.statuses) == (None, 0, {"not_scored": 6})
+    assert pipeline.first_failure(RunDir(tmp_path / "toy")) == "sum/0 (it needs a judge: add judge=MODEL)"
+
+
+def test_verdicts_are_stored_and_asked_once(tmp_path: Path) -> None:
+    wise = Scripted(lambda request: "maybe" if "3 + 3" in str(request.messages) else "yes")
+    result = judge(tmp_path, wise)
+    assert (result.judge, result.unparsed, result.rules) == ("wise", 1, {"judge": 5, "none": 1})
+    assert result.value == 500 / 6
+    assert len(wise.asked) == 6
+    again = Scripted(lambda _: pytest.fail("judged again"))
+    assert judge(tmp_path, again) == result
+
+
+def test_a_judge_that_fails_leaves_no_score_and_is_asked_again(tmp_path: Path) -> None:
+    result = judge(tmp_path, Scripted(lambda _: Failure("rate_limit", "too many")))
+    assert (result.value, result.rules) == (None, {"judge_rate_limit": 6})
+    assert judge(tmp_path, Scripted(lambda _: "yes")).value == 100
