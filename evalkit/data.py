@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -35,7 +35,8 @@ class Mini:
 
     def _rows(self, dataset: Dataset) -> Iterator[Row]:
         for number, values in enumerate(dataset.mini(self.seed, self.n), start=1):
-            yield Row(values, f"row {number} of the mini set of {dataset.name}", _open_bytes)
+            where = f"row {number} of the mini set of {dataset.name}"
+            yield Row(values, where, _open_bytes, open_file=_file_bytes)
 
     def revision(self, dataset: Dataset) -> str:
         """Return the seed, for example `seed 0`."""
@@ -48,7 +49,8 @@ class Local:
 
     The first of these that holds a `data.jsonl` counts: `path/<name>/<subset>/`, `path/<name>/`, `path/<subset>/` and
     `path/` itself. So one file serves every subset, unless a subset has a folder of its own. A picture's value is the
-    name of a file, relative to the `images/` beside that `data.jsonl`.
+    name of a file, relative to the `images/` beside that `data.jsonl`; other files lie beside it as in the official
+    dataset, `documents/` for one, or in `images/` too.
     """
 
     path: str
@@ -62,7 +64,8 @@ class Local:
         file = self._file(dataset)
         seen: dict[str, Image] = {}
         opener = partial(_open_file, file.parent / "images", seen)
-        lines = (Row(values, where, opener) for where, values in objects(file))
+        finder = partial(find_file, file.parent)
+        lines = (Row(values, where, opener, open_file=finder) for where, values in objects(file))
         return nonempty(lines, str(file), "put one JSON object on each line")
 
     def revision(self, dataset: Dataset) -> str:
@@ -202,11 +205,34 @@ def _open_bytes(value: object, where: str) -> Image:
     return from_bytes(value, "the picture", where)
 
 
-def _open_file(folder: Path, seen: dict[str, Image], value: object, where: str) -> Image:
+def _file_bytes(value: object, folders: Sequence[str], where: str) -> bytes:
+    if not isinstance(value, bytes):
+        raise DataError(f"{where} should be a file's bytes but is a {type(value).__name__}: mend the mini set")
+    return value
+
+
+def file_name(value: object, folder: str, where: str) -> str:
+    """Return a value that names a file below `folder`. Raises DataError where it is anything else."""
     if not isinstance(value, str):
         raise DataError(f"{where} should be a file name but is a {type(value).__name__}: name a file in {folder}")
     if not stays_inside(value):
         raise DataError(f"{where} names {value!r}, which is outside {folder}: name a file in that folder")
+    return value
+
+
+def find_file(root: Path, value: object, folders: Sequence[str], where: str) -> Path:
+    """Return the file that `value` names in the first of the root's folders that has it. Raises DataError."""
+    name = file_name(value, str(root), where)
+    places = [root / folder / name for folder in folders]
+    try:
+        return next(place for place in places if place.is_file())
+    except (StopIteration, ValueError):  # ValueError: a NUL in the name
+        looked = " or ".join(folders)
+        raise DataError(f"{where}: {root} has no {name!r} in {looked}: add the file, or remove the row") from None
+
+
+def _open_file(folder: Path, seen: dict[str, Image], value: object, where: str) -> Image:
+    value = file_name(value, str(folder), where)
     if value not in seen:
         read = partial(Path.read_bytes, folder / value)
         try:

@@ -1,7 +1,8 @@
 """Where rows come from on the Hugging Face Hub: the official datasets, over the network, from a cache or from a mirror.
 
 The rows stay in memory-mapped tables on disk. A picture's bytes are read when a task asks for the picture, to name it
-by content, and again when a model needs the pixels; they are never kept.
+by content, and again when a model needs the pixels; they are never kept. Files that stand beside the tables, such as
+documents, are downloaded one by one when a task asks for them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import glob
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from evalkit.data import content_hash, expanded, stays_inside
+from evalkit.data import content_hash, expanded, find_file, stays_inside
 from evalkit.errors import ConfigError, DataError
+from evalkit.hub_api import fetch_file, network_errors, newest_commit
 from evalkit.images import from_bytes
 from evalkit.rows import Row
 from evalkit.types import Dataset, Image
@@ -49,8 +52,12 @@ class Hub:
         ConfigError without the `datasets` package.
         """
         with _quiet():
-            table = self._mirrored(dataset) if self.mirror is not None else self._official(dataset)
-        return _rows(table, dataset.repo)
+            if self.mirror is not None:
+                table, finder = self._mirrored(dataset), partial(find_file, expanded(self.mirror) / dataset.repo)
+                return _rows(table, dataset.repo, finder)
+            commit, cached = self._pin(dataset)
+            table = self._official(dataset, commit, cached)
+        return _rows(table, dataset.repo, partial(fetch_file, dataset.repo, commit, self.cache_dir))
 
     def revision(self, dataset: Dataset) -> str:
         """Return the commit, or for a mirror `sha256:` and 12 hex digits over its files' names, sizes and contents.
@@ -71,12 +78,11 @@ class Hub:
             builder = datasets.load_dataset_builder("parquet", name, data_files=shards, cache_dir=self.cache_dir)
             return _table(builder, dataset)
 
-    def _official(self, dataset: Dataset) -> Any:
+    def _official(self, dataset: Dataset, commit: str, cached: Path | None) -> Any:
         import datasets
         from datasets.packaged_modules.cache.cache import Cache
 
         repo, subset = dataset.repo, dataset.subset
-        commit, cached = self._pin(dataset)
         where = f"{repo} at commit {commit}"
         with _sentences(where, f"run again, or {_elsewhere(repo)}"):
             if cached is not None:
@@ -106,7 +112,7 @@ class Hub:
         found = (root / "___".join([*owner, camelcase_to_snakecase(last)])).glob("*/*/*/dataset_info.json")
         folders = [file.parent for file in sorted(found, key=lambda file: file.stat().st_mtime)]
         mine = [folder for folder in folders if folder.parts[-3] == (dataset.subset or "default")]
-        commit = _newest_commit(dataset.repo, self.commit)
+        commit = newest_commit(dataset.repo, self.commit)
         if commit is None and self.commit not in (None, "main"):
             mine = [folder for folder in mine if folder.name == self.commit]
         if commit is not None:
@@ -145,7 +151,7 @@ class _Cell:
         return content
 
 
-def _rows(table: Any, repo: str) -> Iterator[Row]:
+def _rows(table: Any, repo: str, finder: Callable[[object, Sequence[str], str], Path]) -> Iterator[Row]:
     import datasets
 
     kinds = dict(table.features)
@@ -160,7 +166,7 @@ def _rows(table: Any, repo: str) -> Iterator[Row]:
     rest = table.remove_columns(pictures)
     for index in range(len(table)):
         cells = {field: _Cell(columns[field], field, index) for field in pictures if shown[field][index]}
-        yield Row({**rest[index], **cells}, f"row {index} of {repo}", _open_cell)
+        yield Row({**rest[index], **cells}, f"row {index} of {repo}", _open_cell, open_file=finder)
 
 
 def _present(column: Any) -> list[bool]:
@@ -179,25 +185,6 @@ def _open_cell(value: object, where: str) -> Image:
         raise DataError(f"{where} holds no picture's bytes: use a dataset that keeps its pictures inside its files")
     name = content["path"] or f"{value.field} of row {value.index}"
     return from_bytes(data, name, where, value.read)
-
-
-def _newest_commit(repo: str, revision: str | None) -> str | None:
-    """Return the commit that the hub has for a branch, tag or commit, or None where the hub cannot be reached."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-
-    try:
-        return HfApi().dataset_info(repo, revision=revision, timeout=20).sha
-    except (HFValidationError, RepositoryNotFoundError):
-        raise DataError(
-            f"the hub has no dataset {repo!r} that you may read: check task.repo, or ask for access on its page there "
-            "and type 'hf auth login'"
-        ) from None
-    except RevisionNotFoundError:
-        raise DataError(f"{repo} has no commit, branch or tag {revision!r}: set data.commit to one it has") from None
-    except _network_errors():
-        # No connection, a server in trouble, or a login page of the network's own in place of an answer.
-        return None
 
 
 def _mirror_files(mirror: str, dataset: Dataset) -> tuple[Path, list[Path]]:
@@ -253,12 +240,6 @@ def _elsewhere(repo: str) -> str:
     return f"type '{fetch}' where there is one and set data.mirror=DIR, or set data=local data.path=DIR"
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
-    from huggingface_hub import utils
-
-    return (utils.httpx.HTTPError, OSError, ValueError)  # type: ignore[attr-defined]
-
-
 @contextmanager
 def _sentences(where: str, cure: str) -> Iterator[None]:
     """Turn what the libraries raise for a missing or broken dataset into a DataError of one sentence."""
@@ -268,7 +249,7 @@ def _sentences(where: str, cure: str) -> Iterator[None]:
 
     try:
         yield
-    except (*_network_errors(), DatasetsError, ArrowException, YAMLError) as error:
+    except (*network_errors(), DatasetsError, ArrowException, YAMLError) as error:
         # The cause says more where there is one: `datasets` itself reports only that generating the tables failed.
         reason = " ".join(str(error.__cause__ or error).split())
         raise DataError(f"{where} cannot be read ({reason[:300]}): {cure}") from error

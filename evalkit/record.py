@@ -13,7 +13,17 @@ import evalkit
 from evalkit.types import Style
 
 # The packages whose version can move an answer or a score.
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "optimum-quanto", "datasets", "pillow", "rapidfuzz")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "optimum-quanto",
+    "datasets",
+    "pillow",
+    "pypdfium2",
+    "rapidfuzz",
+)
 
 
 @dataclass(frozen=True, slots=True)

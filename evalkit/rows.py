@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from evalkit.errors import DataError
 from evalkit.types import Image
@@ -17,12 +18,15 @@ class Row:
     Fields are asked for by one or more names, since copies of a dataset differ: the first that is present counts.
     Every accessor raises DataError where the field is absent or of another kind. `open_image` is None where the
     source has no pictures, as with recorded answers; `response` is the answer recorded with the row, if any.
+    `open_file` finds any other file that a value names, below one of the given folders of the dataset, or has it at
+    hand as bytes; None where the source has no files.
     """
 
     values: Mapping[str, object]
     where: str
     open_image: Callable[[object, str], Image] | None = None
     response: str | None = None
+    open_file: Callable[[object, Sequence[str], str], Path | bytes] | None = None
 
     def __contains__(self, field: str) -> bool:
         """Whether the field is present and not null."""
@@ -82,3 +86,14 @@ class Row:
         if opener is None:
             return ()
         return tuple(opener(self.values[field], f"{self.where}, field {field!r}") for field in fields if field in self)
+
+    def file(self, *fields: str, folders: Sequence[str]) -> Path | bytes | None:
+        """Return where the file lies that the row names, or its bytes; None where the source has no files.
+
+        `folders` are those of the dataset that may hold it, relative to its root; the first that does counts.
+        """
+        if self.open_file is None:
+            return None
+        value = self._value(fields)
+        field = next(field for field in fields if field in self)
+        return self.open_file(value, folders, f"{self.where}, field {field!r}")

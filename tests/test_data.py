@@ -174,6 +174,43 @@ def test_real_samples_are_read(shared: Path, name: str, rows: int, field: str) -
     assert sum(len(row.images(field)) for row in read) == rows
 
 
+def test_a_file_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> None:
+    root = write(tmp_path / "toy", {"pdf": "a.pdf"}, {"pdf": "b.pdf"}, pictures={"a.pdf": b"", "b.pdf": b""}).parent
+    (root / "documents").mkdir()
+    (root / "documents" / "a.pdf").touch()
+    rows = list(Local(str(tmp_path)).rows(dataset()))
+    found = [row.file("document", "pdf", folders=("documents", "images")) for row in rows]
+    assert found == [root / "documents" / "a.pdf", root / "images" / "b.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("gone.pdf", "has no 'gone.pdf' in documents or images: add the file, or remove the row"),
+        ("a\0.pdf", "has no 'a\\x00.pdf' in documents or images"),
+        ("", "has no '' in documents or images"),
+        ("../data.jsonl", "names '../data.jsonl', which is outside"),
+        (5, "should be a file name but is a int"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_with_its_row(tmp_path: Path, value: object, says: str) -> None:
+    file = write(tmp_path / "toy", {"pdf": value})
+    (row,) = Local(str(tmp_path)).rows(dataset())
+    with pytest.raises(DataError) as caught:
+        row.file("document", "pdf", folders=("documents", "images"))
+    assert str(caught.value).startswith(f"line 1 of {file}, field 'pdf'")
+    assert says in str(caught.value)
+
+
+def test_mini_has_its_files_at_hand_and_recorded_answers_have_none(tmp_path: Path) -> None:
+    (row,) = Mini(n=1).rows(dataset())
+    assert row.file("image", folders=("documents",)) == png(0)
+    with pytest.raises(DataError, match="should be a file's bytes but is a str"):
+        row.file("id", folders=("documents",))
+    (row,) = recorded(tmp_path / "a.jsonl", {"pdf": "a.pdf", "response": "x"}).rows(dataset())
+    assert row.file("pdf", folders=("documents",)) is None
+
+
 def recorded(path: Path, *records: Mapping[str, object]) -> Recorded:
     lines = "".join(json.dumps(record) + "\n" for record in records).encode()
     path.write_bytes(gzip.compress(lines) if path.suffix == ".gz" else lines)
