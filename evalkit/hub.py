@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 
 from evalkit.data import content_hash, expanded, find_file, stays_inside
 from evalkit.errors import ConfigError, DataError
-from evalkit.hub_api import fetch_file, network_errors, newest_commit
+from evalkit.hub_api import fetch_file, newest_commit
 from evalkit.images import from_bytes
+from evalkit.network import network_errors
 from evalkit.rows import Row
 from evalkit.types import Dataset, Image
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evalkit.data import file_name
 from evalkit.errors import DataError
+from evalkit.network import network_errors
 
 
 def newest_commit(repo: str, revision: str | None) -> str | None:
@@ -65,10 +66,3 @@ def fetch_file(
     raise DataError(
         f"{where}: {repo} at commit {commit} has no {name!r} in {' or '.join(folders)}: set data.commit to one that has"
     )
-
-
-def network_errors() -> tuple[type[Exception], ...]:
-    """Return what the hub's libraries raise where the network, a server or an answer is at fault."""
-    from huggingface_hub import utils
-
-    return (utils.httpx.HTTPError, OSError, ValueError)  # type: ignore[attr-defined]

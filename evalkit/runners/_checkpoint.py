@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from evalkit.errors import ModelError
+from evalkit.network import network_errors
 
 # What can change an answer besides the weights: configs, tokenizer, processor, templates, code.
 SETTINGS = (
@@ -56,7 +57,7 @@ class Checkpoint:
                 # The same weights in other formats, which some repositories have beside these.
                 ignore_patterns=["*/*", "consolidated*"],
             )
-        except (OSError, ValueError) as error:
+        except network_errors() as error:
             # Without a network a cached commit does; not every version of the library sees to that itself.
             try:
                 folder = snapshot_download(self.name, revision=self.commit, local_files_only=True)
@@ -164,7 +165,7 @@ def _commit(name: str, revision: str | None) -> str:
         return Path(cached).parent.name
     try:
         found = HfApi().model_info(name, revision=revision, timeout=20).sha
-    except (OSError, ValueError) as error:
+    except network_errors() as error:
         raise ModelError(_unreachable(name, error)) from error
     if found is None:
         raise ModelError(f"the hub gives no commit of {name}: set revision to one, or give a folder")
