@@ -125,3 +125,15 @@ def test_answers_without_engines(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_readme_names_every_module_of_the_engine() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## Inside")[1]
+    for path in (ROOT / "evalkit").glob("[a-z]*.py"):
+        assert f"  {path.name} " in tree, path.name
+
+
+def test_readme_names_every_task() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Tasks")[1].split("##")[0]
+    for path in (ROOT / "configs" / "task").glob("*.yaml"):
+        assert f"| `{path.stem}` |" in table, path.stem
