@@ -159,7 +159,8 @@ def _grade(task: Task, sample: Sample, response: Response | None, verdicts: Mapp
     if response is None or response.error is not None:
         rule: str = response.error.kind if response and response.error else "not_asked"
         return unscored(rule, status_of(response, rule))
-    question = task.ask_judge(sample, response.text) if response.text.strip() else None
+    judged = verdicts is not None and response.text.strip() != ""
+    question = task.ask_judge(sample, response.text) if judged else None
     if verdicts is not None and question is not None:
         verdict = verdicts.get(question.key)
         if verdict is None or verdict.error is not None:

@@ -23,7 +23,8 @@ ENGINES = ("torch", "transformers", "accelerate", "optimum", "openai", "datasets
 MAY_IMPORT = {
     "evalkit.errors": (),
     "evalkit.types": ("evalkit.rows",),  # for annotations only
-    "evalkit.metrics": ("evalkit.types",),
+    "evalkit.metrics": ("evalkit.types", "evalkit.errors"),
+    "evalkit.limits": ("evalkit.errors",),
     "evalkit.prompts": ("evalkit.types",),
     "evalkit.images": ("evalkit.types", "evalkit.errors"),
     "evalkit.rows": ("evalkit.types", "evalkit.errors"),
@@ -47,6 +48,7 @@ MAY_IMPORT = {
         "evalkit.prompts",
         "evalkit.metrics",
         "evalkit.documents",
+        "evalkit.limits",
     ),
     "evalkit.runners": ("evalkit.types", "evalkit.errors", "evalkit.images", "evalkit.network"),
     "evalkit.models": ("evalkit.errors",),
@@ -103,6 +105,8 @@ def test_only_one_layer_knows_each_library(module: str) -> None:
         "pandas": ("evalkit.leaderboard",),
         "datasets": ("evalkit.hub",),
         "pypdfium2": ("evalkit.documents",),
+        "sympy": ("evalkit.metrics",),
+        "antlr4": ("evalkit.metrics",),
         "openai": ("evalkit.runners",),
     }
     for imported in imports(MODULES[module]):
