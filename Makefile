@@ -11,7 +11,7 @@ install: .venv/.run ## a virtual environment in .venv with all that runs models 
 .venv/.run: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (the first time takes a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,hub,api,pdf,latex]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,hub,api,pdf,video,megabench]'
 	@touch $@
 
 .venv/.dev: .venv/.run

@@ -41,7 +41,8 @@ python -m evalkit run task=NAME[,NAME ...] | +suite=NAME  [model=NAME] [data=NAM
 keys (any key of the configuration can be set; --cfg job prints them all)
   limit=N                 the first N samples of each task
   results_dir=DIR         instead of results/
-  allow_incomplete=true   exit 0 although some samples have no answer
+  allow_incomplete=true   exit 0 although some samples have no score
+  allow_code_execution=true  run programs that a model wrote (MEGA-Bench), in a sandbox
   data.path=DIR           with data=local or data=recorded
   judge=MODEL             a model whose verdicts some tasks can use or need; judge.id=... and so on set it up
   model.name=NAME         the name of the run's folder and of its column
@@ -216,13 +217,17 @@ def parity(words: list[str]) -> int:
     from evalkit.parity import check
     from evalkit.store import plain
 
-    folders = [word for word in words if word != "--json"]
+    flags = {"--json", "--allow-code-execution"}
+    folders = [word for word in words if word not in flags]
     if len(folders) != 1 or folders[0].startswith("-"):
-        raise ConfigError("give one folder of recorded answers: python -m evalkit parity DIR [--json]")
+        raise ConfigError(
+            f"give one folder of recorded answers: python -m evalkit parity DIR [{'] ['.join(sorted(flags))}]"
+        )
+    execution = f"allow_code_execution={str('--allow-code-execution' in words).lower()}"
 
     @cache
     def task_of(benchmark: str) -> Task | None:
-        return config.setup([f"task={benchmark}"]).tasks[0] if benchmark in config.options("task") else None
+        return config.setup([f"task={benchmark}", execution]).tasks[0] if benchmark in config.options("task") else None
 
     reports = list(check(Path(folders[0]), task_of))
     compared, agree = sum(each.compared for each in reports), sum(each.agree for each in reports)

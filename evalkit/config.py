@@ -215,7 +215,7 @@ def _unknown_key(error: Exception, lines: Sequence[str]) -> str:
     if "." in wanted and group in GROUPS:
         others = ", ".join(options(group))
         return f"the chosen {group} has no key {wanted!r}: choose another {group} ({others}), or {HOW_TO_SEE_KEYS}"
-    top = (*GROUPS, "limit", "results_dir", "allow_incomplete")
+    top = (*GROUPS, "limit", "results_dir", "allow_incomplete", "allow_code_execution")
     close = difflib.get_close_matches(wanted, top, n=1)
     hint = f"did you mean {close[0]}=...? " if close else ""
     return f"unknown key {wanted!r}: {hint}{HOW_TO_SEE_KEYS}"

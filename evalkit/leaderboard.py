@@ -119,7 +119,7 @@ def markdown(results: Sequence[Result], published: Published) -> str:
     extra = sorted({result.task for result in results} - known)
     lines = []
     for row in published.rows:
-        line: dict[str, str] = {"": row.group, "Benchmark": row.label + ("\\*" if row.style == "cot" else "")}
+        line: dict[str, str] = {"": row.group, "Benchmark": row.label + ("\\*" if row.starred else "")}
         best = max(row.values.values())
         for column, value in row.values.items():
             line[column] = f"**{_number(value, row.scale)}**" if value == best else _number(value, row.scale)

@@ -10,7 +10,10 @@ from evalkit.types import Style
 
 @dataclass(frozen=True, slots=True)
 class PublishedRow:
-    """One benchmark of a published table: `values` by column on the scale whose best is `scale`."""
+    """One benchmark of a published table: `values` by column on the scale whose best is `scale`.
+
+    `style` is how it was asked, `starred` whether the table says so, `public` whether others can run it.
+    """
 
     task: str
     label: str
@@ -18,6 +21,7 @@ class PublishedRow:
     metric: str
     scale: float
     style: Style
+    starred: bool
     public: bool
     values: Mapping[str, float]
 

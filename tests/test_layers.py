@@ -25,6 +25,9 @@ MAY_IMPORT = {
     "evalkit.types": ("evalkit.rows",),  # for annotations only
     "evalkit.metrics": ("evalkit.types", "evalkit.errors"),
     "evalkit.limits": ("evalkit.errors",),
+    "evalkit.media": ("evalkit.types", "evalkit.errors", "evalkit.images"),
+    "evalkit.sandbox_child": (),
+    "evalkit.sandbox": ("evalkit.errors",),
     "evalkit.prompts": ("evalkit.types",),
     "evalkit.images": ("evalkit.types", "evalkit.errors"),
     "evalkit.rows": ("evalkit.types", "evalkit.errors"),
@@ -49,6 +52,8 @@ MAY_IMPORT = {
         "evalkit.metrics",
         "evalkit.documents",
         "evalkit.limits",
+        "evalkit.media",
+        "evalkit.sandbox",
     ),
     "evalkit.runners": ("evalkit.types", "evalkit.errors", "evalkit.images", "evalkit.network"),
     "evalkit.models": ("evalkit.errors",),
