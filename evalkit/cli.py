@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import ConfigError, DataError, EvalkitError
+from evalkit.usage import RUN_USAGE, USAGE
 
 if TYPE_CHECKING:
     from evalkit.config import Setup
@@ -18,41 +19,6 @@ if TYPE_CHECKING:
     from evalkit.published import Published
     from evalkit.record import Result
     from evalkit.types import Task
-
-USAGE = """\
-evalkit asks a vision-language model the published benchmarks and puts its score beside the published one.
-
-  python -m evalkit run task=docvqa          one task with the embedded model and generated questions
-  python -m evalkit run +suite=all           every task
-  python -m evalkit run --help               every choice and key
-  python -m evalkit score [RUN_DIR ...]      score stored answers again (default: all below results/)
-  python -m evalkit report [key=value ...]   write results/leaderboard.md and scores.csv from all runs
-  python -m evalkit list                     tasks, suites, models, data
-  python -m evalkit parity DIR [--json]      check the scorers on recorded answers with official scores
-"""
-
-RUN_USAGE = """\
-python -m evalkit run task=NAME[,NAME ...] | +suite=NAME  [model=NAME] [data=NAME] [key=value ...] [options]
-
-  Asks every question that has no stored answer yet, scores all, and writes results/runs/<model>/<task>/,
-  results/leaderboard.md and results/scores.csv. Run it again to go on where it stopped.
-
-{choices}
-keys (any key of the configuration can be set; --cfg job prints them all)
-  limit=N                 the first N samples of each task
-  results_dir=DIR         instead of results/
-  allow_incomplete=true   exit 0 although some samples have no score
-  allow_code_execution=true  run programs that a model wrote (MEGA-Bench), in a sandbox
-  data.path=DIR           with data=local or data=recorded
-  judge=MODEL             a model whose verdicts some tasks can use or need; judge.id=... and so on set it up
-  model.name=NAME         the name of the run's folder and of its column
-  tasks.docvqa.style=cot  any field of a task; `direct` asks without chain of thought
-
-options
-  --multirun   run every combination of comma-separated values: model=a,b task=docvqa,chartqa
-  --cfg job    print the composed configuration and stop
-  --help       this text
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "report": report,
         "list": list_choices,
         "parity": parity,
+        "ratings": ratings,
+        "submit": submit,
     }
     if not words or words[0] in ("--help", "-h", "help"):
         print(USAGE, end="")
@@ -156,28 +124,43 @@ def _run(setup: Setup) -> int:
         outcomes.append(outcome)
     print(f"\n{rows([outcome.result for outcome in outcomes], setup.published)}\n")
     _report(setup.results_dir, setup.published)
-    incomplete = [outcome for outcome in outcomes if outcome.first_failure]
-    for outcome in incomplete:
+    for outcome in outcomes:
         result = outcome.result
-        _complain(
-            f"{result.n - result.scored} of {result.n} samples of {result.task} have no score, first "
-            f"{outcome.first_failure}: mend that and run the same command again, or add allow_incomplete=true"
-        )
-    return 1 if incomplete and not setup.allow_incomplete else 0
+        if outcome.first_failure:
+            cure = "mend that and run the same command again, or add allow_incomplete=true"
+            _complain(
+                f"{result.n - result.scored} of {result.n} samples of {result.task} have no score, first "
+                f"{outcome.first_failure}: {cure if _failed(result) else 'the others count'}"
+            )
+    return int(any(_failed(outcome.result) for outcome in outcomes) and not setup.allow_incomplete)
+
+
+def _failed(result: Result) -> bool:
+    """Whether a sample has no answer, or none has a score; what nobody was asked to score is no failure."""
+    without = result.statuses.get("not_scored", 0)
+    return result.scored + without < result.n or (not result.scored and "no_judge" in result.rules)
 
 
 def _print_result(result: Result, how: str) -> None:
-    value = "no score" if result.value is None else f"{result.metric} {result.value:.2f} of {result.scale:g}"
-    of = "" if result.n == result.size else f" of {result.size}"
+    nothing = " ".join(("no score", *(f"({note})" for note in result.notes)))
+    value = nothing if result.value is None else f"{result.metric} {result.value:.2f} of {result.scale:g}"
+    of = "" if result.n >= result.size else f" of {result.size}"
     print(f"{result.task} · {result.model}: {value} · n={result.n}{of}, data={result.source} · {how}", flush=True)
 
 
 def score(words: list[str]) -> int:
-    """Extract, score and aggregate stored answers again; asks no model and imports no engine."""
-    from evalkit import config, pipeline
+    """Extract, score and aggregate stored answers again; asks no model and imports no engine.
+
+    `--scorer NAME`, or `all`, prints what other harnesses' rules make of them instead, and changes no file.
+    """
+    from evalkit import comparison, config, pipeline
     from evalkit.record import RunRecord
     from evalkit.store import RunDir, read_json, run_dirs
 
+    scorer = None
+    if "--scorer" in words:
+        place = words.index("--scorer")
+        scorer, words = "".join(words[place + 1 : place + 2]), words[:place] + words[place + 2 :]
     unknown = [word for word in words if word.startswith("-")]
     if unknown:
         raise ConfigError(f"unknown option {unknown[0]!r}: give run directories, or nothing for all below results/")
@@ -188,9 +171,12 @@ def score(words: list[str]) -> int:
     for directory in directories:
         record = read_json(directory.record, RunRecord)
         task = config.task(record.task)
+        if scorer is not None:
+            print(comparison.table(directory, task, scorer))
+            continue
         result = pipeline.summarise(directory, task, pipeline.grade(directory, task))
         _print_result(result, "scored again")
-        incomplete |= result.scored < result.n
+        incomplete |= _failed(result)
     return int(incomplete)
 
 
@@ -205,6 +191,22 @@ def report(words: list[str]) -> int:
         words = words[:place] + words[place + 2 :]
     published, results_dir = config.published(_split(words)[0])
     _report(results_dir, published, readme)
+    return 0
+
+
+def submit(words: list[str]) -> int:
+    """Write the file of a finished run that its benchmark's server takes; `--out FILE` says where."""
+    from evalkit.store import RunDir
+    from evalkit.submission import write
+
+    out = None
+    if "--out" in words[:-1]:
+        place = words.index("--out")
+        out = Path(words[place + 1])
+        words = words[:place] + words[place + 2 :]
+    if len(words) != 2 or any(word.startswith("-") for word in words):
+        raise ConfigError("give a task and a run directory: python -m evalkit submit docvqa RUN_DIR [--out FILE]")
+    print(write(RunDir(Path(words[1])), words[0], out))
     return 0
 
 
@@ -244,6 +246,15 @@ def parity(words: list[str]) -> int:
             print(f"    differs: {identifier}")
     print(f"{agree} of {compared} compared records agree")
     return int(agree != compared)
+
+
+def ratings(words: list[str]) -> int:
+    """Score a run by people's ratings of its checklists, and say how far they and the judge agree."""
+    from evalkit import config
+    from evalkit.ratings import compare
+
+    print(compare(words, config.task))
+    return 0
 
 
 def _not_compared(report: FileReport) -> str:

@@ -112,6 +112,10 @@ def _task(node: Mapping[str, object], trusted: bool) -> Task:
     built = _build(node, trusted)
     if not isinstance(built, Task):
         raise ConfigError(f"{node.get('_target_')} is no task: derive it from evalkit.types.Task")
+    if built.scorer not in built.scorers:
+        raise ConfigError(
+            f"{built.name} has no scorer {built.scorer!r}: give tasks.{built.name}.scorer={' or '.join(built.scorers)}"
+        )
     # YAML has lists where a record has tuples.
     lists: dict[str, Any] = {name: tuple(value) for name, value in vars(built).items() if isinstance(value, list)}
     return replace(built, **lists) if lists else built

@@ -19,6 +19,14 @@ from evalkit.record import Result, RunRecord
 from evalkit.store import ResponseLog, RunDir, read_json, read_lines, read_responses, write_json, write_lines
 from evalkit.types import Asked, Message, Request, Response, Runner, Sample, Score, Status, Task
 
+NO_JUDGE = "no_judge"
+# Why a sample with an answer has no score, by the rule in its score, and what to do about it.
+WHAT_IS_MISSING = {
+    NO_JUDGE: "it needs a judge: add judge=MODEL",
+    "no_sandbox": "its answer is a program: add allow_code_execution=true",
+    "no_network": "its official metric asks a service on the network",
+}
+
 
 def load(task: Task, limit: int | None) -> list[Sample]:
     """Load the first `limit` samples, or all. A repeated id gets a number, since a sample is found by its id.
@@ -133,10 +141,15 @@ def status_of(response: Response | None, rule: str) -> Status:
     return "unparsed" if rule == "none" else "ok"
 
 
-def grade(run: RunDir, task: Task) -> list[Score]:
-    """Extract and score every stored response, and settle the scores, into scores.jsonl in the order of the samples."""
+def score_all(run: RunDir, task: Task) -> list[Score]:
+    """Extract and score every stored response, and settle the scores, in the order of the samples; writes nothing."""
     samples = list(read_lines(run.samples, Sample))
-    scores = list(task.settle(samples, list(_grades(run, task, samples))))
+    return list(task.settle(samples, list(_grades(run, task, samples))))
+
+
+def grade(run: RunDir, task: Task) -> list[Score]:
+    """Score every stored response into scores.jsonl."""
+    scores = score_all(run, task)
     write_lines(run.scores, scores)
     return scores
 
@@ -167,10 +180,13 @@ def _grade(task: Task, sample: Sample, response: Response | None, verdicts: Mapp
             reason = verdict.error.kind if verdict and verdict.error else "not_asked"
             return unscored(f"judge_{reason}", "failed")
         found = task.read_verdict(sample, response.text, verdict.text)
-    elif task.needs_judge(sample):
-        return unscored("no_judge", "not_scored")
+    elif task.needs_judge(sample) and response.text.strip():
+        return unscored(NO_JUDGE, "not_scored")
     else:
         found = task.extract(sample, response.text)
+    if not sample.answers:
+        # What was found is kept for the benchmark's server; nothing here says whether it is right.
+        return Score(sample.id, sample.group, found.prediction, found.rule, "not_scored", None)
     value = task.score(sample, found.prediction)
     return Score(sample.id, sample.group, found.prediction, found.rule, status_of(response, found.rule), value)
 
@@ -180,6 +196,8 @@ def summarise(run: RunDir, task: Task, scores: Sequence[Score]) -> Result:
     record = read_json(run.record, RunRecord)
     valued = [score for score in scores if score.value is not None]
     total = task.aggregate(valued) if valued else None
+    withheld = sum(map(_lacks_gold, scores))
+    no_gold = f"{withheld:,} of {len(scores):,} samples have no public answer" if withheld else ""
     result = Result(
         model=record.model_name,
         task=task.name,
@@ -201,20 +219,33 @@ def summarise(run: RunDir, task: Task, scores: Sequence[Score]) -> Result:
         source=record.source,
         revision=record.revision,
         policies=task.policies(),
-        notes=tuple(note for note in (record.note, total.note if total else "") if note),
+        notes=tuple(note for note in (record.note, total.note if total else "", no_gold) if note),
         judge=record.judge,
     )
     write_json(run.result, result)
     return result
 
 
+def _lacks_gold(score: Score) -> bool:
+    return score.status == "not_scored" and score.rule not in WHAT_IS_MISSING
+
+
+def _not_scored(score: Score) -> bool:
+    return score.status == "not_scored"
+
+
 def first_failure(run: RunDir) -> str:
-    """Say which sample is the first without a value, and why; empty where every sample has one."""
-    first = next((score for score in read_lines(run.scores, Score) if score.value is None), None)
+    """Say which sample is the first without a value, and why; empty where every sample has one.
+
+    A sample whose gold answers are not public can have no value, so to lack it is no failure.
+    """
+    unvalued = (score for score in read_lines(run.scores, Score) if score.value is None)
+    # What failed comes before what nobody was asked to score.
+    first = min((score for score in unvalued if not _lacks_gold(score)), key=_not_scored, default=None)
     if first is None:
         return ""
-    if first.status == "not_scored":
-        return f"{first.sample_id} (it needs a judge: add judge=MODEL)"
+    if first.rule in WHAT_IS_MISSING:
+        return f"{first.sample_id} ({WHAT_IS_MISSING[first.rule]})"
     keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, Asked)}
     response = read_responses(run.responses).get(keys.get(first.sample_id, ""))
     reason = response.error.message if response and response.error else first.rule.replace("_", " ")

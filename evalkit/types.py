@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from evalkit.rows import Row
@@ -215,8 +215,11 @@ class Task(ABC):
     """A benchmark: how to ask it and how to score it. Knows not who sits it.
 
     `size` is the number of rows in the official split, `repo`/`subset`/`split` name it on the hub. `style` is chain
-    of thought or direct, `prompt` says whose wording it is, `scorer` whose rules. All methods but `load` are pure.
+    of thought or direct, `prompt` says whose wording it is, `scorer` whose rules (one of `scorers`). All methods but
+    `load` are pure.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official",)
 
     name: str
     source: Source
@@ -271,6 +274,13 @@ class Task(ABC):
     @abstractmethod
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Turn the values, of which there is at least one and none is None, into the published metric."""
+
+    def submission(self, samples: Sequence[Sample], scores: Sequence[Score], texts: Mapping[str, str]) -> str | None:
+        """Return the file that the benchmark's server takes for the test split; None where there is no server.
+
+        `texts` has the responses by sample id. Raises DataError where an id is none that the server can know.
+        """
+        return None
 
     def recheck(self, record: Row) -> Recheck:
         """Score a recorded answer again and compare with what the official code gave it.

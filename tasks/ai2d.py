@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from evalkit.metrics import lmms_eval
 from evalkit.metrics.choice import infer_choice
 from evalkit.metrics.final_answer import final_answer
 from evalkit.metrics.mean import mean
@@ -30,8 +32,11 @@ class AI2D(Task):
     """Test split of lmms-lab/ai2d: 3,088 questions with four options, text boxes masked where letters stand for them.
 
     Metric: accuracy x 100. The scorer is the field's de-facto rule (exact matching, no judge); an answer that it
-    cannot read is wrong and counted as unparsed.
+    cannot read is wrong and counted as unparsed. That rule is VLMEvalKit's; with `scorer` vlmevalkit it gets the whole
+    text after a chain of thought, too, as it does there.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "ai2d"
     repo: str = "lmms-lab/ai2d"
@@ -65,7 +70,9 @@ class AI2D(Task):
 
     def extract(self, sample: Sample, text: str) -> Extraction:
         """Read the letter off the stated answer, else off the whole text."""
-        if self.style == "cot":
+        if self.scorer == "lmms_eval":
+            return lmms_eval.leading_letter(text)
+        if self.style == "cot" and self.scorer == "official":
             stated = final_answer(text)
             if stated.prediction is not None:
                 choice = infer_choice(stated.prediction, sample.choices)
@@ -75,6 +82,8 @@ class AI2D(Task):
 
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Score 1 for the gold letter, else 0."""
+        if self.scorer == "lmms_eval":
+            return lmms_eval.equals_answer(prediction or "", sample.answers)
         return float(prediction in sample.answers)
 
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:

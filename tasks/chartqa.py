@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from evalkit.metrics import lmms_eval, vlmevalkit
 from evalkit.metrics.final_answer import answer_or_whole
 from evalkit.metrics.mean import by_group, mean
 from evalkit.metrics.relaxed_accuracy import relaxed_accuracy
@@ -32,7 +34,10 @@ class ChartQA(Task):
     """Test split of lmms-lab/ChartQA: 1,250 questions by people and 1,250 made from summaries.
 
     Metric: relaxed accuracy x 100, mean over all questions; `parts` has the two halves.
+    Another harness's `scorer` gets the stated answer of a chain of thought, too: none has a rule of its own for that.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "chartqa"
     repo: str = "lmms-lab/ChartQA"
@@ -64,11 +69,16 @@ class ChartQA(Task):
 
     def extract(self, sample: Sample, text: str) -> Extraction:
         """Take the stated final answer, or the whole text where the prompt asks for nothing else."""
-        return answer_or_whole(text) if self.style == "cot" else Extraction(text.strip(), "whole")
+        if self.style == "cot":
+            return answer_or_whole(text)
+        return Extraction(text if self.scorer == "lmms_eval" else text.strip(), "whole")
 
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Score 1 within 5 % of a number or for the same text, else 0."""
-        return relaxed_accuracy(prediction or "", sample.answers)
+        if self.scorer == "lmms_eval":
+            return lmms_eval.relaxed_accuracy_as_it_stands(prediction or "", sample.answers)
+        golds = vlmevalkit.split_lists(sample.answers) if self.scorer == "vlmevalkit" else sample.answers
+        return relaxed_accuracy(prediction or "", golds)
 
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Average over the questions, and over each half."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from evalkit.errors import DataError
 from evalkit.metrics.anls import anls
 from evalkit.metrics.final_answer import answer_or_whole
 from evalkit.metrics.mean import mean
@@ -15,6 +18,7 @@ from evalkit.types import Aggregate, Dataset, Extraction, Recheck, Request, Samp
 from .mini import docvqa as mini
 
 TOLERANCE = 1e-9
+SIZES = {"validation": 5349, "test": 5188}
 
 # No official prompt exists. `direct` is the wording that most harnesses share; `cot` is evalkit's own.
 PROMPTS: dict[Style, str] = {
@@ -32,17 +36,26 @@ PROMPTS: dict[Style, str] = {
 class DocVQA(Task):
     """Validation split of lmms-lab/DocVQA, whose answers are public; vendors usually publish the test split's score.
 
-    Metric: average normalised Levenshtein similarity x 100, mean over all questions.
+    Metric: average normalised Levenshtein similarity x 100, mean over all questions. The answers to the test
+    split are not public: with `split` test nothing is scored here, and `submission` has the file for the RRC server.
+
+    All harnesses compute the same, so every `scorer` gives one number.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "docvqa"
     repo: str = "lmms-lab/DocVQA"
     subset: str | None = "DocVQA"
     split: str = "validation"
-    size: int = 5349
+    size: int = SIZES["validation"]
     style: Style = "cot"
     prompt: str = "evalkit"
     max_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        """Take the size of the split."""
+        object.__setattr__(self, "size", SIZES.get(self.split, self.size))
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Name the one dataset."""
@@ -54,7 +67,7 @@ class DocVQA(Task):
             yield Sample(
                 id=row.text("id", "questionId"),
                 question=row.text("question"),
-                answers=row.texts("answers"),
+                answers=() if self.split == "test" and "answers" not in row else row.texts("answers"),
                 images=row.images("image"),
                 response=row.response,
             )
@@ -75,7 +88,27 @@ class DocVQA(Task):
         """Average over the questions."""
         return Aggregate("ANLS", 100 * mean(scores), 100)
 
+    def submission(self, samples: Sequence[Sample], scores: Sequence[Score], texts: Mapping[str, str]) -> str:
+        """Return the RRC server's file (Document Visual Question Answering, task 1): an array of ids and answers.
+
+        Each item is {"questionId": int, "answer": str}; nothing found is an empty answer.
+        """
+        return json.dumps(
+            [
+                {"questionId": _question_id(sample), "answer": score.prediction or ""}
+                for sample, score in zip(samples, scores, strict=True)
+            ]
+        )
+
     def recheck(self, record: Row) -> Recheck:
         """Compare the ANLS of the official prediction, as it stands: blanks around it count in the official length."""
         value = anls(record.text("official_prediction"), record.texts("answers"))
         return Recheck(value, abs(value - record.number("official_score")) <= TOLERANCE)
+
+
+def _question_id(sample: Sample) -> int:
+    if not (sample.id.isascii() and sample.id.isdecimal()):
+        raise DataError(
+            f"the id {sample.id!r} is no DocVQA questionId, which is an integer: ask the official test split"
+        )
+    return int(sample.id)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from evalkit.errors import DataError
+from evalkit.metrics import lmms_eval, vlmevalkit
 from evalkit.metrics.mathvista import judge_prompt, matches, names_choice, normalise, read_judge
 from evalkit.metrics.mathvista_rules import extract
 from evalkit.metrics.mean import mean
@@ -36,7 +37,11 @@ class MathVista(Task):
 
     `unparsed` says what a multiple-choice answer is worth whose extraction is no choice's letter or text: `official`
     takes the choice at the least edit distance, as the official code does, `strict` counts it wrong.
+
+    Every `scorer` values the same extracted answer, so what differs between them is the arithmetic alone.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "mathvista"
     repo: str = "AI4Math/MathVista"
@@ -94,9 +99,15 @@ class MathVista(Task):
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Score 1 where the normalised prediction is the gold answer, else 0."""
         kind = sample.meta
+        if self.scorer == "vlmevalkit":
+            types = (kind["question_type"], kind["answer_type"])
+            return vlmevalkit.mathvista_score(prediction, *types, sample.choices, sample.answers)
         chosen = kind["question_type"] == "multi_choice"
         if chosen and self.unparsed == "strict" and not names_choice(prediction, sample.choices):
             return 0.0
+        if self.scorer == "lmms_eval":
+            types = (kind["question_type"], kind["answer_type"])
+            return lmms_eval.mathvista_score(prediction, *types, sample.choices, sample.answers)
         normal = normalise(prediction, kind["question_type"], kind["answer_type"], _precision(sample), sample.choices)
         return max((matches(normal, answer) for answer in sample.answers), default=0.0)
 

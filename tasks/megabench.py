@@ -149,17 +149,24 @@ class MEGABench(Task):
         return simple(value, gold) if outcome.ended == "timeout" else outcome.value or 0.0
 
     def settle(self, samples: Sequence[Sample], scores: Sequence[Score]) -> Sequence[Score]:
-        """Take out the scores of questions with a field that is not scored."""
+        """Take out the scores of questions with a field that is not scored, saying why."""
         return [
-            score if score.value is None or self._is_scored(sample) else replace(score, value=None, status="not_scored")
+            replace(score, value=None, status="not_scored", rule=reason)
+            if score.value is not None and (reason := self._why_not_scored(sample))
+            else score
             for sample, score in zip(samples, scores, strict=True)
         ]
 
-    def _is_scored(self, sample: Sample) -> bool:
+    def _why_not_scored(self, sample: Sample) -> str:
         info, answer = _gold(sample)
         used = [info["field_score_function"].get(field) for field in answer]
         used += (info.get("global_aux_metrics") or {}).values()
-        return all(metric is None or is_scored(metric, self._execute) for metric in used)
+        unscored = [metric for metric in used if metric is not None and not is_scored(metric, self._execute)]
+        if not unscored:
+            return ""
+        if set(unscored) & set(JUDGED):
+            return "no_judge"
+        return "no_sandbox" if PROGRAMS in unscored else "no_network"
 
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Average over each task's questions, then over the tasks."""

@@ -7,10 +7,11 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from evalkit.errors import DataError
-from evalkit.metrics.choice import letters, parse_mmmu, parse_mmmu_pro
+from evalkit.metrics import vlmevalkit
+from evalkit.metrics.choice import letters, parse_mmmu, parse_mmmu_pro, parse_mmmu_pro_body
 from evalkit.metrics.final_answer import final_answer
 from evalkit.metrics.mean import by_group, mean
 from evalkit.metrics.open_answer import open_answer_matches, parse_mmmu_open
@@ -40,6 +41,10 @@ DOMAINS: dict[str, tuple[str, ...]] = {
 # The official order of subjects (CAT_SHORT2LONG) is the alphabet's.
 SUBJECTS = tuple(sorted(subject for subjects in DOMAINS.values() for subject in subjects))
 
+SIZES = {"dev": 150, "validation": 900, "test": 10_500}
+# What the dataset has in place of an answer that is not public.
+WITHHELD = "?"
+
 # `direct` is the official wording (mmmu/configs/llava1.5.yaml). There is none for chain of thought: with options it is
 # MMMU-Pro's, of the same authors. For open questions it is evalkit's own; the official rule rounds to two decimals and
 # finds no number that is glued to a unit.
@@ -60,16 +65,28 @@ class MMMU(Task):
     ask alone. `unparsed` says what an answer is worth in which no option was found: `official` draws an option as the
     official code does, from one stream of random numbers through all subjects, `zero` nothing, `expected` 1 / number of
     options. Open answers are always read.
+
+    With `split` test a question is scored only where its row has an answer, which the dataset withholds; `submission`
+    has the answers in the form in which the official code and server take them.
+
+    As `scorer`, lmms_eval reads letters as MMMU-Pro's code does but for the `Answer:` line, and no open answer is right
+    (a fault of the version compared). vlmevalkit infers a letter, also to open questions, and draws none.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "mmmu"
     repo: str = "MMMU/MMMU"
     split: str = "validation"
-    size: int = 900
+    size: int = SIZES["validation"]
     style: Style = "cot"
     prompt: str = "direct MMMU's, cot MMMU-Pro's (open: evalkit)"
     max_tokens: int = 4096
     unparsed: Literal["official", "zero", "expected"] = "official"
+
+    def __post_init__(self) -> None:
+        """Take the size of the split."""
+        object.__setattr__(self, "size", SIZES.get(self.split, self.size))
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Name a dataset for each subject, in the official order."""
@@ -88,7 +105,7 @@ class MMMU(Task):
                 subject = _subject(row)
                 mixed |= subject != dataset.subset
                 if subject not in read and self.subset in (None, subject):
-                    yield _sample(row, subject)
+                    yield _sample(row, subject, withheld=self.split == "test")
             if mixed:
                 return
             read.add(dataset.subset)
@@ -113,6 +130,10 @@ class MMMU(Task):
         parser reads it, or the candidates in the stated open answer. Where there is none, as in `direct`, the official
         parsers get the whole text. Open candidates are written as a JSON list, numbers first, each kind ascending.
         """
+        if self.scorer == "vlmevalkit":
+            return vlmevalkit.infer_mmmu(text, sample.choices, sample.answers, cot=self.style == "cot")
+        if sample.choices and self.scorer == "lmms_eval":
+            return parse_mmmu_pro_body(text, sample.choices)
         if sample.choices:
             line = parse_mmmu_pro(text, sample.choices)
             stated = self.style == "cot" and line.rule == "answer_line"
@@ -127,6 +148,10 @@ class MMMU(Task):
 
         Without a letter it is 1 / number of options where `unparsed` is `expected`, and 0 before it is settled.
         """
+        if self.scorer == "vlmevalkit":
+            return vlmevalkit.mmmu_score(prediction, sample.choices, sample.answers)
+        if not sample.choices and self.scorer == "lmms_eval":
+            return 0.0
         if not sample.choices:
             return float(open_answer_matches(json.loads(prediction or "[]"), sample.answers))
         if prediction is None and self.unparsed == "expected":
@@ -141,15 +166,17 @@ class MMMU(Task):
         order and each one's questions in theirs. So a draw depends on all answers before it, and a sample that has no
         answer yet takes none.
         """
-        if self.unparsed != "official":
+        if self.unparsed != "official" or self.scorer == "vlmevalkit":
             return scores
         stream = random.Random(42)
         settled = list(scores)
         for place in sorted(range(len(samples)), key=lambda place: samples[place].group):
             sample, score = samples[place], scores[place]
-            if sample.choices and score.prediction is None and score.value is not None:
+            answered = score.value is not None or score.status == "not_scored"
+            if sample.choices and score.prediction is None and answered:
                 letter = stream.choice(letters(len(sample.choices)))
-                settled[place] = replace(score, prediction=letter, value=self.score(sample, letter))
+                value = self.score(sample, letter) if sample.answers else None
+                settled[place] = replace(score, prediction=letter, value=value)
         return settled
 
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
@@ -161,6 +188,20 @@ class MMMU(Task):
         }
         parts = {name: 100 * mean(members) for name, members in (domains | groups).items() if members}
         return Aggregate("accuracy", 100 * mean(scores), 100, parts)
+
+    def submission(self, samples: Sequence[Sample], scores: Sequence[Score], texts: Mapping[str, str]) -> str:
+        """Return the file that EvalAI's server and the official main_eval_only.py take: an object of answers by id.
+
+        A question with options has its letter, or nothing where none was found and `unparsed` draws none; an open one
+        has the stated final answer after a chain of thought, else the whole response, which the official code parses.
+        That code can score the file with the official answer_dict_test.json, published in February 2026.
+        """
+        answers = {}
+        for sample, score in zip(samples, scores, strict=True):
+            text = texts.get(sample.id, "").strip()
+            stated = final_answer(text).prediction if self.style == "cot" else None
+            answers[sample.id] = (score.prediction or "") if sample.choices else stated or text
+        return json.dumps(answers)
 
     def policies(self) -> Mapping[str, str]:
         """Name what an unparsed answer is worth."""
@@ -192,7 +233,7 @@ def _subject(row: Row) -> str:
     return "_".join(row.text("id").split("_")[1:-1]) or row.text("subject")
 
 
-def _sample(row: Row, subject: str) -> Sample:
+def _sample(row: Row, subject: str, *, withheld: bool) -> Sample:
     # Recorded answers may come without the question that they answer; nobody is asked it.
     question = row.text("question") if row.response is None or "question" in row else ""
     choices: tuple[str, ...] = ()
@@ -205,12 +246,16 @@ def _sample(row: Row, subject: str) -> Sample:
         id=row.text("id"),
         question=question,
         choices=choices,
-        answers=_answers(row),
+        answers=() if withheld and _is_withheld(row) else _answers(row),
         images=images,
         group=subject,
         meta={"image_numbers": numbers},
         response=row.response,
     )
+
+
+def _is_withheld(row: Row) -> bool:
+    return "answer" not in row or row.texts("answer") in ((), ("",), (WITHHELD,))
 
 
 def _answers(row: Row) -> tuple[str, ...]:

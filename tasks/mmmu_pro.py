@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from evalkit.errors import DataError
-from evalkit.metrics.choice import letters, parse_mmmu_pro
+from evalkit.metrics import vlmevalkit
+from evalkit.metrics.choice import letters, parse_mmmu_pro, parse_mmmu_pro_body
 from evalkit.metrics.mean import by_group, mean
 from evalkit.prompts import IMAGE_TOKEN, ask, interleave, lettered
 from evalkit.rows import Row
@@ -43,7 +44,12 @@ class MMMUPro(Task):
     Metric: accuracy x 100, the mean of the settings' accuracies; `parts` has each. `unparsed` says what an answer is
     worth in which no option was found: `official` draws an option at random, as the official code does (which sets no
     seed; here each question has its own), `zero` nothing, `expected` 1 / number of options.
+
+    As `scorer`, lmms_eval passes over the `Answer:` line, and for a screenshot the whole response must be the letter.
+    vlmevalkit infers a letter, after a chain of thought from the `Answer:` line, and draws none.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "mmmu_pro"
     repo: str = "MMMU/MMMU_Pro"
@@ -99,10 +105,17 @@ class MMMUPro(Task):
 
     def extract(self, sample: Sample, text: str) -> Extraction:
         """Find the option's letter as the official parser does."""
+        if self.scorer == "vlmevalkit":
+            return vlmevalkit.infer_mmmu(text, sample.choices, sample.answers, cot=self.style == "cot")
+        if self.scorer == "lmms_eval":
+            vision = sample.group == "vision"
+            return Extraction(text, "whole") if vision else parse_mmmu_pro_body(text, sample.choices)
         return parse_mmmu_pro(text, sample.choices)
 
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Score 1 for the gold letter, else 0; without a prediction as `unparsed` says."""
+        if self.scorer == "vlmevalkit":
+            return vlmevalkit.mmmu_score(prediction, sample.choices, sample.answers)
         options = letters(len(sample.choices))
         if prediction is None and self.unparsed == "expected":
             return len(set(sample.answers) & set(options)) / len(options)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from evalkit.metrics import lmms_eval
 from evalkit.metrics.containment import contains_answer
 from evalkit.metrics.mean import by_group, mean
 from evalkit.prompts import ask
@@ -15,6 +17,8 @@ from .mini import ocrbench as mini
 
 # Answers of this dataset are formulas; the official code goes by the dataset's name, not by the category.
 FORMULAS = "HME100k"
+# VLMEvalKit goes by the category; in the dataset as published the two are the same questions.
+FORMULA_CATEGORY = "Handwritten Mathematical Expression Recognition"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class OCRBench(Task):
     Metric: number of right answers of 1,000. With fewer questions it is the share of right answers x 1,000; `parts`
     has the right answers of each category, counted.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "lmms_eval", "vlmevalkit")
 
     name: str = "ocrbench"
     repo: str = "echo840/OCRBench"
@@ -61,7 +67,12 @@ class OCRBench(Task):
 
     def score(self, sample: Sample, prediction: str | None) -> float:
         """Score 1 where a gold answer stands in the prediction, else 0."""
-        return contains_answer(prediction or "", sample.answers, formula=sample.meta["dataset"] == FORMULAS)
+        formula = sample.meta["dataset"] == FORMULAS
+        if self.scorer == "lmms_eval":
+            return lmms_eval.contains_answer_in_any_width(prediction or "", sample.answers, formula=formula)
+        if self.scorer == "vlmevalkit":
+            formula = sample.group == FORMULA_CATEGORY
+        return contains_answer(prediction or "", sample.answers, formula=formula)
 
     def aggregate(self, scores: Sequence[Score]) -> Aggregate:
         """Count the right answers, scaled to 1,000 questions."""

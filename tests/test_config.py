@@ -41,7 +41,9 @@ def test_every_suite_composes(suite: str) -> None:
 
 
 def test_suite_all_has_every_task() -> None:
-    assert sorted(task.name for task in config.setup(["suite=all"]).tasks) == sorted(config.options("task"))
+    # in_house needs a judge, and rows of one's own.
+    everything = sorted(set(config.options("task")) - {"in_house"})
+    assert sorted(task.name for task in config.setup(["suite=all"]).tasks) == everything
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem)

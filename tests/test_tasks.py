@@ -43,7 +43,8 @@ def test_config_repeats_the_defaults_of_the_class(name: str) -> None:
 def test_golden_answers(name: str, case: dict[str, Any]) -> None:
     task = build(name, style=case["style"], **case.get("task", {}))
     sample = loads(json.dumps(case["sample"]).encode(), Sample)
-    found = task.extract(sample, case["text"])
+    judged = "verdict" in case
+    found = task.read_verdict(sample, case["text"], case["verdict"]) if judged else task.extract(sample, case["text"])
     assert found.prediction == case["prediction"], case["why"]
     if case["rule"] is not None:
         assert found.rule == case["rule"], case["why"]

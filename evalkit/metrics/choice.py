@@ -68,7 +68,17 @@ def parse_mmmu_pro(text: str, choices: Sequence[str]) -> Extraction:
     """
     _, marker, tail = text.rpartition("Answer:")
     named = [letter for letter in letters(len(choices)) if letter in tail] if marker else []
-    return Extraction(named[0], "answer_line") if len(named) == 1 else _search(text, choices, _MMMU_PRO_FORMS)
+    return Extraction(named[0], "answer_line") if len(named) == 1 else parse_mmmu_pro_body(text, choices)
+
+
+def parse_mmmu_pro_body(text: str, choices: Sequence[str]) -> Extraction:
+    """Find the letter as `parse_mmmu_pro` does where no line `Answer:` names one.
+
+    It is all that lmms-eval has for MMMU and MMMU-Pro.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cfe, lmms_eval/tasks/_task_utils/mmmu_mcq_utils.py.
+    """
+    return _search(text, choices, _MMMU_PRO_FORMS)
 
 
 def infer_choice(text: str, choices: Sequence[str]) -> Extraction:

@@ -16,10 +16,11 @@ def relaxed_accuracy(prediction: str, answers: Sequence[str], tolerance: float =
     google-research/pix2struct 945f27e9, pix2struct/metrics.py, on the stripped prediction.
     """
     stripped = prediction.strip()
-    return 1.0 if any(_meets(stripped, gold, tolerance) for gold in answers) else 0.0
+    return 1.0 if any(relaxed_match(stripped, gold, tolerance) for gold in answers) else 0.0
 
 
-def _meets(prediction: str, gold: str, tolerance: float) -> bool:
+def relaxed_match(prediction: str, gold: str, tolerance: float = 0.05) -> bool:
+    """Say whether a prediction, blanks and all, meets one gold answer; see `relaxed_accuracy`."""
     value, target = _number(prediction), _number(gold)
     if value is not None and target:
         return abs(value - target) / abs(target) <= tolerance
