@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import ClassVar
 
 from evalkit.errors import DataError
 from evalkit.limits import Limited
 from evalkit.metrics.mean import by_group, mean
-from evalkit.metrics.olympiad import Language, Verdict, extract_final, judge, tolerances
+from evalkit.metrics.olympiad import Language, Verdict, extract_final, judge, judge_fixed, tolerances
 from evalkit.metrics.olympiad_latex import load_parser, require_latex
 from evalkit.prompts import ask, interleave
 from evalkit.rows import Row
@@ -53,8 +54,11 @@ class OlympiadBench(Task):
 
     Metric: accuracy x 100, mean over all problems as published; `parts` has maths and physics in each language. An
     empty answer counts as wrong, where the official aggregation leaves the problem out of the mean. So does an answer
-    whose comparison takes more than ten seconds, for which the official code has no limit.
+    whose comparison takes more than ten seconds, for which the official code has no limit. The scorer `fixed`, to be
+    shown beside the official one, mends four of its slips: see `judge_fixed`.
     """
+
+    scorers: ClassVar[tuple[str, ...]] = ("official", "fixed")
 
     name: str = "olympiadbench"
     repo: str = "Hothan/OlympiadBench"
@@ -117,7 +121,7 @@ class OlympiadBench(Task):
         if prediction is None:
             return 0.0
         allowed = tolerances(sample.meta["answer_type"], sample.meta["error"])
-        outcome = _judging()(prediction, sample.answers[0], allowed)
+        outcome = _judging(self.scorer)(prediction, sample.answers[0], allowed)
         verdict = outcome.value
         if verdict is None or verdict.how in ("too_long", "precision_list"):
             reason = verdict.how if verdict else outcome.ended
@@ -142,15 +146,15 @@ class OlympiadBench(Task):
         else:
             kind = record.text("answer_type") if "answer_type" in record else ""
             allowed = tolerances(kind, "" if error is None else str(error))
-        verdict = _judging()(response, record.texts("answer")[0], allowed).value
+        verdict = _judging(self.scorer)(response, record.texts("answer")[0], allowed).value
         value = float(verdict is not None and verdict.equal)
         return Recheck(value, value == record.number("official_score"))
 
 
-@lru_cache(maxsize=1)
-def _judging() -> Limited[Verdict]:
+@lru_cache(maxsize=2)
+def _judging(scorer: str) -> Limited[Verdict]:
     """Return the judge in a process of its own, one for all tasks since it takes a second to start."""
-    return Limited(judge, prepare=load_parser)
+    return Limited(judge_fixed if scorer == "fixed" else judge, prepare=load_parser)
 
 
 def _group(subset: str) -> str:

@@ -188,7 +188,7 @@ def test_what_cannot_be_compared_is_wrong_and_said(
         (Outcome("crash"), "crash"),
         (Outcome("done", Verdict(False, "too_long")), "too_long"),
     ):
-        monkeypatch.setattr(olympiadbench, "_judging", lambda outcome=outcome: lambda *_: outcome)
+        monkeypatch.setattr(olympiadbench, "_judging", lambda _, outcome=outcome: lambda *_: outcome)
         with caplog.at_level(logging.WARNING):
             assert task.score(one, "5") == 0
         assert f"{one.id}: the answer could not be compared ({reason})" in caplog.messages[-1]
@@ -266,3 +266,12 @@ def test_every_mini_gold_is_right_by_the_judge_and_no_other_problems_is() -> Non
         assert task.score(one, right.prediction) == 1
         if one.meta["answer_type"] != other.meta["answer_type"]:
             assert task.score(one, f"\\boxed{{{other.answers[0]}}}") == 0
+
+
+def test_the_mended_judge_stands_beside_the_official_one() -> None:
+    task = OlympiadBench(source=Mini(n=10))
+    sample = next(iter(task.load()))
+    twice = replace(sample, answers=("5",), meta={**sample.meta, "answer_type": "Numerical", "error": ""})
+    said = r"\boxed{5}, that is \boxed{5}"
+    assert task.score(twice, said) == 0
+    assert replace(task, scorer="fixed").score(twice, said) == 1
