@@ -119,7 +119,7 @@ def _run(setup: Setup) -> int:
     from evalkit.leaderboard import rows
 
     outcomes = []
-    for outcome in evaluate(setup):
+    for outcome in evaluate(setup, _complain):
         _print_result(outcome.result, f"{outcome.generated} answers generated, {outcome.found} there before")
         outcomes.append(outcome)
     print(f"\n{rows([outcome.result for outcome in outcomes], setup.published)}\n")

@@ -35,7 +35,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """All that one run needs, built from its config. `task_configs` has each task's whole node by name."""
+    """All that one run needs, built from its config.
+
+    `task_configs` has each task's whole node by name. `from_suite` says that a suite chose the tasks, not the user.
+    """
 
     tasks: tuple[Task, ...]
     task_configs: Mapping[str, Mapping[str, object]]
@@ -45,6 +48,7 @@ class Setup:
     results_dir: Path
     limit: int | None
     allow_incomplete: bool
+    from_suite: bool
 
 
 def options(group: str) -> tuple[str, ...]:
@@ -90,6 +94,7 @@ def setup(overrides: Sequence[str]) -> Setup:
         results_dir=Path(plain["results_dir"]),
         limit=limit,
         allow_incomplete=bool(plain["allow_incomplete"]),
+        from_suite=any(override.key_or_group == "suite" for override in _parse(overrides)),
     )
 
 

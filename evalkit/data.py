@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, NoSuchTaskError
 from evalkit.images import from_bytes
 from evalkit.rows import Row
 from evalkit.types import Dataset, Image
@@ -85,9 +85,8 @@ class Local:
             )
         looked = f"found no {own / 'data.jsonl'} and no {root / 'data.jsonl'}"
         there = ", ".join(sorted(file.parent.name for file in root.glob("*/data.jsonl"))) or "none"
-        raise DataError(
-            f"{looked} (task folders there: {there}): add the file, or set data.path to the folder above it"
-        )
+        kind = DataError if own.is_dir() else NoSuchTaskError
+        raise kind(f"{looked} (task folders there: {there}): add the file, or set data.path to the folder above it")
 
 
 @dataclass(frozen=True)

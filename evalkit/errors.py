@@ -3,6 +3,7 @@
 EvalkitError            every one of them; its text is one sentence: what, where, and what to type next
 ├── ConfigError         an unknown task, model or key; a missing extra
 ├── DataError           a dataset that is absent, empty or malformed
+│   └── NoSuchTaskError a folder of several tasks' data that lacks this one: a suite goes on without it
 ├── ModelError          a checkpoint that cannot be loaded, or is not the one that answered before
 ├── StoreError          a run directory that cannot be read or written
 └── ImageError          a picture that cannot be decoded (one sample's failure, never the whole run's)
@@ -21,6 +22,10 @@ class ConfigError(EvalkitError):
 
 class DataError(EvalkitError):
     """A dataset is absent, empty or malformed."""
+
+
+class NoSuchTaskError(DataError):
+    """A folder of local data has none for this task."""
 
 
 class ModelError(EvalkitError):

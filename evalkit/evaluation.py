@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from evalkit import pipeline
 from evalkit.config import Model, Setup
+from evalkit.errors import NoSuchTaskError
 from evalkit.progress import bar
 from evalkit.record import Result, RunRecord, Session, versions
 from evalkit.store import RunDir, read_json, write_json
@@ -26,9 +27,20 @@ class Outcome:
     first_failure: str
 
 
-def evaluate(setup: Setup) -> Iterator[Outcome]:
-    """Run the tasks in turn, asking only what has no stored answer yet."""
-    return (_evaluate(setup, task) for task in setup.tasks)
+def evaluate(setup: Setup, skipped: Callable[[str], None]) -> Iterator[Outcome]:
+    """Run the tasks in turn, asking only what has no stored answer yet.
+
+    Tells `skipped` which tasks of a suite the local data has nothing for. Raises DataError where that is all of them.
+    """
+    absent: list[NoSuchTaskError] = []
+    for task in setup.tasks:
+        try:
+            yield _evaluate(setup, task)
+        except NoSuchTaskError as error:
+            absent.append(error)
+            if not setup.from_suite or len(absent) == len(setup.tasks):
+                raise
+            skipped(f"skipped {task.name}: {error}")
 
 
 def _evaluate(setup: Setup, task: Task) -> Outcome:

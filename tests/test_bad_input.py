@@ -59,6 +59,18 @@ def test_task_folder_missing_says_which_are_there(folder: Path, capsys: pytest.C
     assert "chartqa" in complaint(capsys)
 
 
+def test_a_suite_goes_on_without_the_tasks_that_the_folder_lacks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = folder.parent.parent / "results"
+    assert main(["run", "+suite=vqa", "data=local", f"data.path={folder.parent}", f"results_dir={results}"]) == 0
+    out = capsys.readouterr()
+    assert "docvqa · tiny" in out.out
+    assert [line.split(":")[1].strip() for line in out.err.splitlines()] == ["skipped chartqa", "skipped ocrbench"]
+    folder.rename(folder.parent / "unknown")
+    assert main(["run", "+suite=vqa", "data=local", f"data.path={folder.parent}", f"results_dir={results}"]) == 1
+
+
 def test_line_that_is_not_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (folder / "data.jsonl").open("a") as file:
         file.write('{"questionId": "3", \n')

@@ -199,7 +199,7 @@ def test_the_generated_edition(task: InHouse) -> None:
 def run(results: Path, model: Scripted, judge: Scripted | None, *more: str) -> Outcome:
     setup = config.setup(["task=in_house", f"results_dir={results}", *more])
     judging = Model("wise", None, "", judge, {}) if judge else None
-    (outcome,) = evaluate(replace(setup, model=Model("m", None, "", model, {}), judge=judging))
+    (outcome,) = evaluate(replace(setup, model=Model("m", None, "", model, {}), judge=judging), pytest.fail)
     return outcome
 
 
