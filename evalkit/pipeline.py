@@ -9,19 +9,20 @@ Receives tasks and runners as arguments and knows none by name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from evalkit.errors import DataError, ModelError
+from evalkit.grading import NO_JUDGE, Answer, Worth
 from evalkit.interrupts import Wanted
 from evalkit.record import RunRecord
 from evalkit.responses import ResponseLog, read_responses, stored_responses
+from evalkit.score_cache import known_or_scored
 from evalkit.store import SCHEMA, RunDir, read_json, read_lines, write_json, write_lines
 from evalkit.types import Asked, Extraction, Message, Request, Response, Runner, Sample, Score, Status, Task
 
-NO_JUDGE = "no_judge"
 # Why a sample with an answer has no score, by the rule in its score, and what to do about it.
 WHAT_IS_MISSING = {
     NO_JUDGE: "it needs a judge: add judge=MODEL",
@@ -98,13 +99,13 @@ def _check_identity(run: RunDir, what: str, before: Mapping[str, str], now: Mapp
 
 def pending(path: Path, requests: Iterable[Request]) -> list[Request]:
     """Return the requests that have no answer in this file yet; a stored failure is no answer."""
-    answered: set[str] = set()
+    wanted = list(requests)
+    # Of all the keys in the file those alone, which are in memory already: new texts would take thrice as much of it.
+    answered = dict.fromkeys((request.key for request in wanted), False)
     for response in stored_responses(path):
-        if response.error is None:
-            answered.add(response.key)
-        else:
-            answered.discard(response.key)
-    return [request for request in requests if request.key not in answered]
+        if response.key in answered:
+            answered[response.key] = response.error is None
+    return [request for request in wanted if not answered[request.key]]
 
 
 def generate(
@@ -184,27 +185,43 @@ def status_of(response: Response | None, rule: str) -> Status:
 
 def score_all(run: RunDir, task: Task) -> list[Score]:
     """Extract and score every stored response, and settle the scores, in the order of the samples; writes nothing."""
-    samples = list(read_lines(run.samples, Sample))
-    return list(task.settle(samples, list(_grades(run, task, samples))))
+    return _score(run, task, keep=False)
 
 
 def grade(run: RunDir, task: Task) -> list[Score]:
-    """Score every stored response into scores.jsonl."""
-    scores = score_all(run, task)
+    """Score every stored response into scores.jsonl; what was scored before, and is as it was, is not scored again."""
+    scores = _score(run, task, keep=True)
     write_lines(run.scores, scores)
     return scores
 
 
-def _grades(run: RunDir, task: Task, samples: Sequence[Sample]) -> Iterator[Score]:
-    verdicts = _verdicts(run)
-    responses = read_responses(run.responses)
-    keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, Asked)}
-    for sample in samples:
-        yield _grade(task, sample, responses.get(keys.get(sample.id, "")), verdicts)
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Of a sample's request its key alone, since prompts are long."""
+
+    sample_id: str
+    key: str
 
 
-def _grade(task: Task, sample: Sample, response: Response | None, verdicts: Mapping[str, Response] | None) -> Score:
-    """Score one sample. `verdicts` is None where no judge was asked."""
+def _score(run: RunDir, task: Task, keep: bool) -> list[Score]:
+    verdicts, responses = _verdicts(run), read_responses(run.responses)
+    keys = {asked.sample_id: asked.key for asked in read_lines(run.requests, _Key)}
+    samples = list(read_lines(run.samples, Sample))
+    found = [responses.get(keys.get(sample.id, "")) for sample in samples]
+    drafts = [_draft(task, each, response, verdicts) for each, response in zip(samples, found, strict=True)]
+    answers = [draft for draft in drafts if isinstance(draft, Answer)]
+    worths = iter(known_or_scored(run.cache, task, answers, keep))
+    scores = [
+        draft if isinstance(draft, Score) else _scored(draft.sample, response, next(worths))
+        for draft, response in zip(drafts, found, strict=True)
+    ]
+    return list(task.settle(samples, scores))
+
+
+def _draft(
+    task: Task, sample: Sample, response: Response | None, verdicts: Mapping[str, Response] | None
+) -> Score | Answer:
+    """Return what is to be scored, or the score of what is not. `verdicts` is None where no judge was asked."""
 
     def unscored(rule: str, status: Status) -> Score:
         return Score(sample.id, sample.group, None, rule, status, None)
@@ -212,19 +229,18 @@ def _grade(task: Task, sample: Sample, response: Response | None, verdicts: Mapp
     if response is None or response.error is not None:
         rule: str = response.error.kind if response and response.error else "not_asked"
         return unscored(rule, status_of(response, rule))
-    if verdicts is None and task.needs_judge(sample):
-        return unscored(NO_JUDGE, "not_scored")
     judged = weigh(task, sample, response.text, verdicts) if verdicts is not None else None
     if verdicts is not None and isinstance(judged, Request):
         verdict = verdicts.get(judged.key)
         reason = verdict.error.kind if verdict and verdict.error else "not_asked"
         return unscored(f"judge_{reason}", "failed")
-    found = judged if isinstance(judged, Extraction) else task.extract(sample, response.text)
-    if not sample.answers:
-        # What was found is kept for the benchmark's server; nothing here says whether it is right.
-        return Score(sample.id, sample.group, found.prediction, found.rule, "not_scored", None)
-    value = task.score(sample, found.prediction)
-    return Score(sample.id, sample.group, found.prediction, found.rule, status_of(response, found.rule), value)
+    return Answer(sample, response.text, judged if isinstance(judged, Extraction) else None, verdicts is None)
+
+
+def _scored(sample: Sample, response: Response | None, found: Worth) -> Score:
+    # Without a gold answer what was found is kept for the benchmark's server; nothing here says whether it is right.
+    status = "not_scored" if found.value is None else status_of(response, found.rule)
+    return Score(sample.id, sample.group, found.prediction, found.rule, status, found.value)
 
 
 def lacks_gold(score: Score) -> bool:

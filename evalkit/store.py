@@ -60,6 +60,11 @@ class RunDir:
         return self.path / "scores.jsonl"
 
     @property
+    def cache(self) -> Path:
+        """What answers were found to be worth, for when they are scored again; may be removed at any time."""
+        return self.path / "scores.cache"
+
+    @property
     def result(self) -> Path:
         """The leaderboard's cell."""
         return self.path / "result.json"
@@ -252,14 +257,18 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
     """Yield the records of a derived JSON Lines file. Raises StoreError where one is malformed."""
+    decoder = msgspec.json.Decoder(kind)
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    yield loads(line, kind)
-                except ValueError as error:
-                    raise StoreError(
-                        f"line {number} of {path} cannot be read ({error}): run the task again to replace the file"
-                    ) from error
+                    yield decoder.decode(line)
+                except ValueError:  # lone surrogates, which only the slower reader takes
+                    try:
+                        yield loads(line, kind)
+                    except ValueError as error:
+                        raise StoreError(
+                            f"line {number} of {path} cannot be read ({error}): run the task again to replace the file"
+                        ) from error
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}: run the task first") from error

@@ -12,9 +12,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # records and the live table need no arrays, and so no run waits for them before its first request
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 RESAMPLES = 10_000
 # With fewer clusters the method says so: the spread among them is itself badly known.
@@ -23,8 +27,6 @@ FEW = 10
 CHUNK = 250_000
 NORMAL = NormalDist()
 LEVEL = 0.95
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ def pulls(
     """
     if not len(values):
         raise ValueError("no values have no mean")
+    import numpy as np
+
     numbers = np.asarray(values, dtype=np.float64)
     group = _codes(groups) if groups is not None else np.zeros(len(numbers), dtype=np.intp)
     sizes = np.bincount(group)
@@ -131,6 +135,8 @@ def several(groups: Sequence[Hashable] | None) -> Sequence[Hashable] | None:
 
 def _codes(labels: Sequence[Hashable]) -> NDArray[np.intp]:
     """Number labels in the order of their first appearance."""
+    import numpy as np
+
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.intp)
 
@@ -140,6 +146,8 @@ def resampled(strata: Sequence[Floats], resamples: int = RESAMPLES, seed: int = 
 
     The moves are widened by n / (n - 1), without which small strata would seem surer than they are.
     """
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     moves = np.zeros(resamples)
     for each in strata:
@@ -187,6 +195,8 @@ def estimate(
     seed: int = 0,
 ) -> Estimate:
     """Estimate the mean of values in [0, 1]; see `pulls` for the arguments. Raises ValueError for no values."""
+    import numpy as np
+
     n = len(values)
     groups = several(groups)
     shared = clusters is not None and len(set(clusters)) < n

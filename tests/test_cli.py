@@ -52,7 +52,8 @@ def test_run_writes_everything_and_says_what(
     assert re.search(r"\d to \d+\.\d\d  +90\.1 to 97\.1  +3 of 5,349  +recorded", line)
     folder = tmp_path / "r" / "runs" / "some-model" / "docvqa"
     assert {path.name for path in folder.iterdir()} == {
-        "samples.jsonl", "requests.jsonl", "responses.jsonl", "scores.jsonl", "result.json", "record.json",
+        "samples.jsonl", "requests.jsonl", "responses.jsonl", "scores.jsonl", "scores.cache", "result.json",
+        "record.json",
     }  # fmt: skip
     record = json.loads((folder / "record.json").read_text())
     assert record["identity"] == {"engine": "replay"}

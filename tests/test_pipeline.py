@@ -102,6 +102,16 @@ def test_a_changed_prompt_is_another_question(tmp_path: Path) -> None:
     assert answers == 6
 
 
+def test_stores_of_several_machines_become_one_by_joining_their_files(tmp_path: Path) -> None:
+    run(tmp_path / "a", Toy(source=sums(3)), Scripted(solve))
+    run(tmp_path / "b", Toy(source=Rows(sums(6).values[3:])), Scripted(solve))
+    joined = RunDir(tmp_path / "toy").responses
+    joined.parent.mkdir()
+    joined.write_bytes(b"".join(RunDir(tmp_path / each / "toy").responses.read_bytes() for each in "ab"))
+    result, answers = run(tmp_path, Toy(), Scripted(lambda _: pytest.fail("asked again")))
+    assert (result.n, result.value, answers) == (6, 100, 0)
+
+
 def test_limit_takes_the_first_and_keeps_the_rest(tmp_path: Path) -> None:
     run(tmp_path, Toy(), Scripted(solve))
     result, answers = run(tmp_path, Toy(), Scripted(solve), limit=2)

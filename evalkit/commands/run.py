@@ -57,12 +57,14 @@ def _run(setup: Setup) -> int:
         print(table(list(estimate(setup))))
         return 0
     from evalkit.evaluation import evaluate
-    from evalkit.leaderboard import rows
 
     outcomes = []
     for outcome in evaluate(setup, complain):
         print_result(outcome.result, f"{outcome.generated} answers generated, {outcome.found} there before")
         outcomes.append(outcome)
+    # Not before the first request: pandas takes a while to load.
+    from evalkit.leaderboard import rows
+
     print(f"\n{rows([outcome.result for outcome in outcomes], setup.published)}\n")
     write_report(setup.results_dir, setup.published)
     for outcome in outcomes:
