@@ -1,23 +1,30 @@
 """The endpoint runner against a bare asyncio client of the same SDK, on a server of this machine that takes 50 ms.
 
-python benchmarks/api_client.py [--requests 1000] [--in-flight 64] [--rounds 5] [--json FILE]
+python benchmarks/api_client.py [--requests 1000] [--in-flight 64] [--rounds 5] [--memory 100000] [--json FILE]
+
+Both sides alternate; the ratio is the median of the rounds'. Seconds of the processor are the client's own, so that a
+busy machine does not move them much. `--memory` asks so many more questions, each with a picture, drawn as the runner
+takes them, and gives the memory of the client's process (RSS, Linux) on the way.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import multiprocessing
 import os
+import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from evalkit.images import from_bytes
 from evalkit.runners.openai import OpenAIRunner
 from evalkit.types import Message, Request
 
@@ -99,6 +106,30 @@ def ours(url: str, requests: Sequence[Request], in_flight: int) -> float:
     return took
 
 
+def resident() -> float:
+    """Return the MiB of memory that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory(url: str, count: int, in_flight: int) -> tuple[dict[int, float], float]:
+    """Return the process' MiB after so many answers, and the seconds that all took."""
+    import PIL.Image
+
+    stream = io.BytesIO()
+    PIL.Image.frombytes("RGB", (64, 64), random.Random(0).randbytes(64 * 64 * 3)).save(stream, "PNG")
+    picture = from_bytes(stream.getvalue(), "noise", "benchmark")
+    requests = (Request((Message("user", (picture, f"question {number}")),), 16) for number in range(count))
+    marks = {count // 100, count // 10, count // 2, count}
+    found, began = {0: resident()}, time.perf_counter()
+    runner = OpenAIRunner(model="m", base_url=url, concurrency=in_flight)
+    for number, answer in enumerate(runner.generate(requests), start=1):
+        assert answer.text == "B", answer.error
+        if number in marks:
+            found[number] = resident()
+    return found, time.perf_counter() - began
+
+
 def main() -> None:
     """Measure both in turn, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,17 +137,24 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds that the server takes")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", type=int, default=0, help="requests of the memory part")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     requests = [Request((Message("user", (f"question {number}",)),), 16) for number in range(chosen.requests)]
-    seconds: dict[str, list[float]] = {"bare": [], "evalkit": []}
+    clients: dict[str, Callable[[str, Sequence[Request], int], float]] = {"bare": bare, "evalkit": ours}
+    seconds: dict[str, list[float]] = {name: [] for name in clients}
+    processor: dict[str, list[float]] = {name: [] for name in clients}
     with server(chosen.latency) as url:
         ours(url, requests[:64], chosen.in_flight)  # imports and connections
         for _ in range(chosen.rounds):
-            seconds["bare"].append(bare(url, requests, chosen.in_flight))
-            seconds["evalkit"].append(ours(url, requests, chosen.in_flight))
+            for name, client in clients.items():
+                before = time.process_time()
+                seconds[name].append(client(url, requests, chosen.in_flight))
+                processor[name].append(time.process_time() - before)
+        mebibytes, lasted = memory(url, chosen.memory, chosen.in_flight) if chosen.memory else ({}, 0.0)
     rates = {name: chosen.requests / statistics.median(each) for name, each in seconds.items()}
     ratios = [one / other for one, other in zip(seconds["bare"], seconds["evalkit"], strict=True)]
+    busy = {name: 1000 * statistics.median(each) / chosen.requests for name, each in processor.items()}
     result = {
         "requests": chosen.requests,
         "in_flight": chosen.in_flight,
@@ -126,11 +164,20 @@ def main() -> None:
         "requests_per_second": rates,
         "ratio": statistics.median(ratios),
         "ratios": ratios,
+        "processor_ms_per_request": busy,
+        "memory_mib": mebibytes,
+        "memory_seconds": lasted,
     }
     workload = f"{chosen.requests} requests, {chosen.in_flight} in flight, {chosen.latency * 1000:g} ms"
     print(f"{workload}, medians of {chosen.rounds}")
-    print(f"bare asyncio client   {rates['bare']:8.1f} requests/s")
-    print(f"evalkit               {rates['evalkit']:8.1f} requests/s   {result['ratio']:.3f} of bare")
+    print(f"bare asyncio client   {rates['bare']:8.1f} requests/s   {busy['bare']:.2f} ms of processor each")
+    print(
+        f"evalkit               {rates['evalkit']:8.1f} requests/s   {busy['evalkit']:.2f} ms of processor each   "
+        f"{result['ratio']:.3f} of bare"
+    )
+    if mebibytes:
+        print(f"memory over {chosen.memory:,} requests with a picture, {chosen.memory / lasted:.1f} a second:")
+        print("   ".join(f"{each:.1f} MiB after {number:,}" for number, each in mebibytes.items()))
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.errors import ModelError
@@ -49,13 +50,19 @@ class Session:
     pace: Pace
     answered: bool
     pending: set[Future[Response]] = field(default_factory=set)
+    _done: SimpleQueue[Future[Response]] = field(default_factory=SimpleQueue, repr=False)
 
     def submit(self, request: Request, body: Mapping[str, Any]) -> None:
-        self.pending.add(self.portal.start_task_soon(self._ask, request, body))
+        future = self.portal.start_task_soon(self._ask, request, body)
+        self.pending.add(future)
+        future.add_done_callback(self._done.put)
 
     def collect(self, block: bool) -> Iterator[Response]:
         """Yield what has finished; if `block`, wait until something has."""
-        done, self.pending = wait(self.pending, None if block else 0, FIRST_COMPLETED)
+        done = [self._done.get()] if block else []
+        while not self._done.empty():
+            done.append(self._done.get())
+        self.pending.difference_update(done)
         # An error that ends the run comes after the answers that are already paid for.
         for future in sorted(done, key=lambda future: future.exception() is not None):
             response = future.result()
@@ -79,8 +86,15 @@ class Session:
     async def _send(self, body: Mapping[str, Any]) -> bytes | _Mishap:
         runner, sdk = self.runner, self.sdk
         try:
+            return await self._once(body)
+        except sdk.APIError as error:
+            first = error
+        try:
+            # Only now, since nearly all requests are done with the first try, which `tries` counts.
             async for attempt in tries(runner.max_retries, sdk):
                 with attempt:
+                    if attempt.retry_state.attempt_number == 1:
+                        raise first
                     return await self._once(body)
         except sdk.APITimeoutError:
             silence = f"{runner.max_retries + 1} x {runner.timeout:g} s"

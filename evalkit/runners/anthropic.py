@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -54,29 +55,29 @@ class AnthropicRunner(EndpointRunner):
 
     def body(self, request: Request) -> Mapping[str, Any]:
         """Return the arguments of `messages.create`; system turns become its `system`."""
+        source = cache(self._source)  # a picture that is shown twice is encoded once
         turns = [
-            {"role": message.role, "content": [self._block(part) for part in joined(message.parts)]}
+            {"role": message.role, "content": [_block(part, source) for part in joined(message.parts)]}
             for message in request.messages
             if message.role != "system"
         ]
         texts = [self.system or ""]
         texts += ["".join(map(str, message.parts)) for message in request.messages if message.role == "system"]
-        extra: dict[str, object] = {"temperature": request.temperature} if self.send_temperature else {}
+        extra: dict[str, object] = {"messages": turns}
+        if self.send_temperature:
+            extra["temperature"] = request.temperature
         system = "\n\n".join(filter(None, texts))
         return {
             "model": self.model,
-            "messages": turns,
+            "messages": (),  # the SDK walks through its own arguments for keys to rename, of which these have none
             "max_tokens": request.max_tokens,
             **({"system": system} if system else {}),
             "extra_body": {**extra, **self.extra_body},
         }
 
-    def _block(self, part: str | Image) -> Mapping[str, object]:
-        if isinstance(part, str):
-            return {"type": "text", "text": part}
-        data, mime = prepared(part, self.pictures)
-        source = {"type": "base64", "media_type": mime, "data": base64.b64encode(data).decode("ascii")}
-        return {"type": "image", "source": source}
+    def _source(self, image: Image) -> Mapping[str, str]:
+        data, mime = prepared(image, self.pictures)
+        return {"type": "base64", "media_type": mime, "data": base64.b64encode(data).decode("ascii")}
 
     def sdk(self) -> ModuleType:
         """Import anthropic."""
@@ -112,6 +113,12 @@ class AnthropicRunner(EndpointRunner):
             failure = Failure("server", f"the answer has no content (stop_reason {message.stop_reason})")
         usage = message.usage or _Usage()
         return Response(request.key, text, reason, usage.prompt_tokens, usage.output_tokens, failure)
+
+
+def _block(part: str | Image, source: Callable[[Image], Mapping[str, str]]) -> Mapping[str, object]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image", "source": source(part)}
 
 
 class _Block(msgspec.Struct):

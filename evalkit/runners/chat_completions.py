@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -51,10 +52,16 @@ def messages(request: Request, system: str | None, limits: Limits) -> list[ChatC
         transcript[0] = Message("system", (f"{system}\n\n", *transcript[0].parts))
     elif system:
         transcript.insert(0, Message("system", (system,)))
-    return [_message(message, limits) for message in transcript]
+
+    @cache  # a picture that is shown twice is encoded once
+    def url(image: Image) -> str:
+        data, mime = prepared(image, limits)
+        return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+
+    return [_message(message, url) for message in transcript]
 
 
-def _message(message: Message, limits: Limits) -> ChatCompletionMessageParam:
+def _message(message: Message, url: Callable[[Image], str]) -> ChatCompletionMessageParam:
     text = "".join(part for part in message.parts if isinstance(part, str))
     if message.role == "system":
         return {"role": "system", "content": text}
@@ -62,7 +69,7 @@ def _message(message: Message, limits: Limits) -> ChatCompletionMessageParam:
         return {"role": "assistant", "content": text}
     if not any(isinstance(part, Image) for part in message.parts):
         return {"role": "user", "content": text}
-    return {"role": "user", "content": [_part(part, limits) for part in joined(message.parts)]}
+    return {"role": "user", "content": [_part(part, url) for part in joined(message.parts)]}
 
 
 def joined(parts: Iterable[str | Image]) -> list[str | Image]:
@@ -77,15 +84,10 @@ def joined(parts: Iterable[str | Image]) -> list[str | Image]:
     return joined
 
 
-def _part(part: str | Image, limits: Limits) -> ChatCompletionContentPartParam:
+def _part(part: str | Image, url: Callable[[Image], str]) -> ChatCompletionContentPartParam:
     if isinstance(part, Image):
-        return {"type": "image_url", "image_url": {"url": _data_url(part, limits)}}
+        return {"type": "image_url", "image_url": {"url": url(part)}}
     return {"type": "text", "text": part}
-
-
-def _data_url(image: Image, limits: Limits) -> str:
-    data, mime = prepared(image, limits)
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 class _Answer(msgspec.Struct):

@@ -45,8 +45,9 @@ class OpenAIRunner(EndpointRunner):
         extra: dict[str, object] = {self.token_parameter: request.max_tokens}
         if self.send_temperature:
             extra["temperature"] = request.temperature
-        messages = chat_completions.messages(request, self.system, self.pictures)
-        return {"model": self.model, "messages": messages, "extra_body": {**extra, **self.extra_body}}
+        extra["messages"] = chat_completions.messages(request, self.system, self.pictures)
+        # The SDK walks through its own arguments for keys to rename, of which messages have none.
+        return {"model": self.model, "messages": (), "extra_body": {**extra, **self.extra_body}}
 
     def sdk(self) -> ModuleType:
         """Import openai."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.images import decode, encoded
@@ -55,7 +55,7 @@ def prepared(image: Image, limits: Limits) -> tuple[bytes, str]:
     large = limits.side is not None and max(image.width, image.height) > limits.side
     if mime is not None and not large and (limits.bytes is None or len(data) <= limits.bytes):
         return data, mime
-    return _rewritten(image, limits, mime)
+    return _rewritten(replace(image, read=lambda: data), limits, mime)
 
 
 def _rewritten(image: Image, limits: Limits, mime: str | None) -> tuple[bytes, str]:
