@@ -125,12 +125,12 @@ def test_a_batch_that_was_begun_is_stored_whole(tmp_path: Path) -> None:
     assert pipeline.pending(path, REQUESTS) == REQUESTS[8:]
 
 
-def test_transformers_finishes_the_running_batch_alone() -> None:
+def test_transformers_finishes_the_answers_in_progress_alone() -> None:
     runner = TransformersRunner(id=checkpoint, device="cpu", batch_size=3, threads=1)
     responses: list[Response] = []
     for response in runner.generate(Wanted(REQUESTS, lambda: bool(responses))):
         responses.append(response)
-    assert len(responses) == 3
+    assert 1 <= len(responses) <= 3  # as many as were begun when the first ended
     assert all(response.error is None for response in responses)
 
 

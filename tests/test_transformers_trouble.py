@@ -12,6 +12,7 @@ import pytest
 from tiny_families import Calls, answers, ask, eight_questions, picture, prompts
 
 from evalkit.models.tiny import checkpoint
+from evalkit.runners import _engine
 from evalkit.runners.transformers import TransformersRunner
 from evalkit.types import Image
 
@@ -27,8 +28,30 @@ def fresh() -> TransformersRunner:
     return TransformersRunner(id=checkpoint, device="cpu", batch_size=8)
 
 
+@pytest.fixture
+def roomy() -> TransformersRunner:
+    """A runner that reads eight prompts together, which is a quarter of its answers in progress."""
+    return TransformersRunner(id=checkpoint, device="cpu", batch_size=32)
+
+
+@pytest.fixture(params=["static", "continuous"])
+def either(request: pytest.FixtureRequest) -> TransformersRunner:
+    """A runner of either way, that asks all of a few prompts together."""
+    if request.param == "continuous":
+        return TransformersRunner(id=checkpoint, device="cpu", batch_size=32)
+    request.getfixturevalue("static")
+    return TransformersRunner(id=checkpoint, device="cpu", batch_size=8)
+
+
+@pytest.fixture
+def static(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All models are of families that only `generate` knows."""
+    monkeypatch.setattr(_engine, "obstacle", lambda model, settings: "a test says so")
+
+
+@pytest.mark.usefixtures("static")
 @pytest.mark.parametrize("kind", ["torch", "cpu allocator"])
-def test_a_batch_that_does_not_fit_is_halved_for_good(
+def test_a_static_batch_that_does_not_fit_is_halved_for_good(
     fresh: TransformersRunner, tiny: TransformersRunner, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     import torch
@@ -49,13 +72,78 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(
     assert calls.sizes[6:] == [2, 2, 2, 2]
 
 
-def test_a_request_that_does_not_fit_alone_fails_alone(
-    fresh: TransformersRunner, tiny: TransformersRunner, monkeypatch: pytest.MonkeyPatch
+def test_what_is_read_is_halved_for_good_where_it_does_not_fit(
+    roomy: TransformersRunner, tiny: TransformersRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     questions = eight_questions()
     expected = answers(tiny, questions)
+    longest = max(response.prompt_tokens or 0 for response in expected)
+
+    def twice_the_longest(inputs: Mapping[str, Any]) -> None:
+        if inputs["input_ids"].numel() > 2 * longest:
+            failing.append(len(inputs["input_ids"]))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    failing: list[int] = []
+    Calls(monkeypatch, twice_the_longest)
+    assert answers(roomy, questions) == expected
+    assert failing[0] == 8
+    before = len(failing)
+    assert answers(roomy, questions) == expected
+    assert len(failing) == before
+
+
+def test_answers_in_progress_that_do_not_fit_are_begun_again(
+    fresh: TransformersRunner, tiny: TransformersRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from evalkit.runners._decoding import Decoder
+
+    questions = eight_questions()
+    expected = answers(tiny, questions)
+    whole, sizes = Decoder._forward, []
+
+    def only_three(decoder: Decoder, slots: Any, rows: int) -> None:
+        sizes.append(rows)
+        if rows > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        whole(decoder, slots, rows)
+
+    monkeypatch.setattr(Decoder, "_forward", only_three)
+    assert answers(fresh, questions) == expected
+    assert sizes[0] == 8
+    assert max(sizes[-12:]) <= 3
+
+
+def test_a_failure_in_the_midst_of_answers_fails_none_that_can_be_answered_alone(
+    fresh: TransformersRunner, tiny: TransformersRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evalkit.runners._decoding import Decoder
+
+    questions = eight_questions()
+    expected = answers(tiny, questions)
+    whole, calls = Decoder._forward, []
+
+    def fourth(decoder: Decoder, slots: Any, rows: int) -> None:
+        calls.append(rows)
+        if len(calls) == 4:
+            raise IndexError("an odd one")
+        whole(decoder, slots, rows)
+
+    monkeypatch.setattr(Decoder, "_forward", fourth)
+    assert answers(fresh, questions) == expected
+
+
+def test_a_request_that_does_not_fit_alone_fails_alone(
+    either: TransformersRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    questions = eight_questions()
+    expected = answers(TransformersRunner(id=checkpoint, device="cpu"), questions)
     longest = max(range(8), key=lambda index: expected[index].prompt_tokens or 0)
 
     def not_the_longest(inputs: Mapping[str, Any]) -> None:
@@ -63,29 +151,29 @@ def test_a_request_that_does_not_fit_alone_fails_alone(
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     calls = Calls(monkeypatch, not_the_longest)
-    got = answers(fresh, questions)
+    got = answers(either, questions)
     error = got[longest].error
     assert error is not None
     assert error.kind == "oom"
     assert "does not fit into memory" in error.message
     assert got[:longest] + got[longest + 1 :] == expected[:longest] + expected[longest + 1 :]
     # What one huge prompt could not have does not slow the others down.
-    answers(fresh, questions[:longest])
+    answers(either, questions[:longest])
     assert calls.sizes[-1] == longest
 
 
 def test_a_request_that_the_model_refuses_fails_alone(
-    tiny: TransformersRunner, monkeypatch: pytest.MonkeyPatch
+    either: TransformersRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions = [ask(word) for word in ("first", "second", "the odd one", "last")]
-    expected = answers(tiny, questions)
+    expected = answers(TransformersRunner(id=checkpoint, device="cpu"), questions)
 
     def not_the_odd_one(inputs: Mapping[str, Any]) -> None:
         if any("odd" in prompt for prompt in prompts(inputs)):
             raise IndexError("index out of range\nin self")
 
     calls = Calls(monkeypatch, not_the_odd_one)
-    got = answers(tiny, questions)
+    got = answers(either, questions)
     assert [response.error and response.error.kind for response in got] == [None, None, "request", None]
     assert got[2].error is not None
     assert got[2].error.message == "the model cannot take this request (IndexError: index out of range in self)"

@@ -66,7 +66,7 @@ def answers(runner: Runner, requests: Sequence[Request]) -> list[Response]:
 
 
 class Calls:
-    """Watches the calls of the `generate` of LLaVA-NeXT models: each happens after what `before` does."""
+    """Watches what LLaVA-NeXT models read, by `generate` or for answers that come and go: each after `before`."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, before: Callable[[Mapping[str, Any]], None] = lambda inputs: None
@@ -81,6 +81,15 @@ class Calls:
             return original(model, **inputs)
 
         monkeypatch.setattr(family, "generate", generate)
+        decoder = import_module("evalkit.runners._decoding").Decoder
+        read = decoder._read
+
+        def reading(decoding: Any, inputs: Mapping[str, Any]) -> Any:
+            self.inputs.append(inputs)
+            before(inputs)
+            return read(decoding, inputs)
+
+        monkeypatch.setattr(decoder, "_read", reading)
 
     @property
     def sizes(self) -> list[int]:
@@ -117,7 +126,7 @@ def llava_next(folder: Path, text: Mapping[str, object] | None = None) -> Path:
     return _save(t.LlavaNextForConditionalGeneration(config), processor, folder)
 
 
-def idefics3(folder: Path) -> Path:
+def idefics3(folder: Path, name: str = "Idefics3") -> Path:
     """Tiles named by row and column, in the places of placeholders, with a mask over their padding."""
     t = _transformers()
     tiles = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
@@ -127,14 +136,14 @@ def idefics3(folder: Path) -> Path:
     processor = t.Idefics3Processor(
         pictures, tokenizer, image_seq_len=1, chat_template=TEMPLATE.replace("IMAGE", "<image>")
     )
-    config = t.Idefics3Config(
+    config = getattr(t, f"{name}Config")(
         vision_config={**VISION, "num_attention_heads": 2, "image_size": 28},
         text_config={"model_type": "llama", **TEXT, "vocab_size": len(tokenizer)},
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         scale_factor=2,
         pad_token_id=3,
     )
-    return _save(t.Idefics3ForConditionalGeneration(config), processor, folder)
+    return _save(getattr(t, f"{name}ForConditionalGeneration")(config), processor, folder)
 
 
 def mllama(folder: Path) -> Path:
@@ -159,7 +168,12 @@ def mllama(folder: Path) -> Path:
     return _save(t.MllamaForConditionalGeneration(config), processor, folder)
 
 
-FAMILIES = (llava_next, idefics3, mllama)
+def smolvlm(folder: Path) -> Path:
+    """Idefics 3 under another name; whose processor stands in, since its own wants more packages."""
+    return idefics3(folder, "SmolVLM")
+
+
+FAMILIES = (llava_next, idefics3, smolvlm, mllama)
 
 
 def _transformers() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +15,6 @@ from evalkit.types import Failure, FailureKind, Request, Response
 
 if TYPE_CHECKING:
     import PIL.Image
-
-# Batches that are prepared or being prepared while the model works on one: what bounds memory.
-AHEAD = 2
 
 
 class Processor(Protocol):
@@ -50,41 +47,83 @@ def failed(request: Request, kind: FailureKind, message: str) -> Response:
 
 def cost(request: Request) -> float:
     """Estimate the tokens of a prompt: most families have about one to 4 characters and one to 28x28 pixels."""
-    characters = sum(len(part) for message in request.messages for part in message.parts if isinstance(part, str))
-    return characters / 4 + sum(image.width * image.height for image in request.images) / 28**2
+    return text_cost(request) + sum(image.width * image.height for image in request.images) / 28**2
+
+
+def text_cost(request: Request) -> float:
+    """Estimate the tokens of a prompt's texts."""
+    return sum(len(part) for message in request.messages for part in message.parts if isinstance(part, str)) / 4
+
+
+def opening(request: Request) -> Hashable:
+    """Return a prompt up to its last picture, which others may have in common with it; empty without pictures."""
+    parts = [(message.role, part) for message in request.messages for part in message.parts]
+    last = max((place for place, (_, part) in enumerate(parts) if not isinstance(part, str)), default=-1)
+    return tuple((role, part if isinstance(part, str) else (part.sha256,)) for role, part in parts[: last + 1])
+
+
+def sampling(request: Request) -> Hashable:
+    """Return what one call of `generate` has in common, besides the number of pictures."""
+    return request.max_tokens, request.temperature
 
 
 class Plan:
     """Requests in the order in which they are to be asked: like with like, and the most expensive first.
 
-    So memory that is too small shows at once, and rows of a batch need little padding. All requests of a batch have as
-    many pictures: not every family takes text alone beside pictures, and in Mllama a row with fewer pictures than its
-    neighbours would see their padding, which changes its answer.
+    So memory that is too small shows at once, and rows of a batch need little padding. All requests of a batch are
+    `alike` and have as many pictures: not every family takes text alone beside pictures, and in Mllama a row with fewer
+    pictures than its neighbours would see their padding, which changes its answer.
     """
 
-    def __init__(self, requests: Sequence[Request]) -> None:
-        groups: dict[tuple[int, int, float], deque[Request]] = {}
-        for request in sorted(requests, key=cost, reverse=True):
-            like = (len(request.images), request.max_tokens, request.temperature)
-            groups.setdefault(like, deque()).append(request)
+    def __init__(self, requests: Sequence[Request], alike: Callable[[Request], Hashable] = sampling) -> None:
+        begun = {request.key: opening(request) or request.key for request in requests}
+        dearest: dict[Hashable, float] = {}
+        for request in requests:
+            dearest[begun[request.key]] = max(dearest.get(begun[request.key], 0), cost(request))
+        places = {beginning: place for place, beginning in enumerate(dearest)}
+
+        def rank(request: Request) -> tuple[float, int, float]:
+            beginning = begun[request.key]
+            # Those that begin alike stay together, since their beginning need be read only once.
+            return dearest[beginning], -places[beginning], cost(request)
+
+        groups: dict[Hashable, deque[Request]] = {}
+        for request in sorted(requests, key=rank, reverse=True):
+            groups.setdefault((len(request.images), alike(request)), deque()).append(request)
         self._groups = deque(groups.values())
 
     def __bool__(self) -> bool:
         return bool(self._groups)
 
-    def take(self, size: int) -> tuple[Request, ...]:
-        """Remove and return the next batch, at most `size` requests."""
+    def take(self, size: int, most: float = float("inf")) -> tuple[Request, ...]:
+        """Remove and return the next batch: at most `size` requests that cost at most `most`, or a single one.
+
+        What begins alike costs little more than one. The first costs most; others are padded to its length.
+        """
         group = self._groups[0]
-        batch = tuple(group.popleft() for _ in range(min(size, len(group))))
+        batch = [group.popleft()]
+        spent = each = cost(batch[0])
+        while group and len(batch) < size:
+            same = opening(group[0]) and opening(group[0]) == opening(batch[-1])
+            spent += text_cost(group[0]) if same else each
+            if spent > most:
+                break
+            batch.append(group.popleft())
         if not group:
             self._groups.popleft()
-        return batch
+        return tuple(batch)
 
 
 class Preparation:
-    """Decodes pictures in `workers` threads and calls the processor in one, since processors are not thread-safe."""
+    """Decodes pictures in `workers` threads and calls the processor, which must bear that, in as many others.
 
-    def __init__(self, processor: Processor, decoding: ThreadPoolExecutor, processing: ThreadPoolExecutor) -> None:
+    So many batches are worth preparing while the model works on one, which is what bounds memory.
+    """
+
+    def __init__(
+        self, processor: Processor, workers: int, decoding: ThreadPoolExecutor, processing: ThreadPoolExecutor
+    ) -> None:
+        self.ahead = workers
         self._processor = processor
         self._decoding = decoding
         self._processing = processing
@@ -94,17 +133,23 @@ class Preparation:
     def open(cls, processor: Processor, workers: int) -> Iterator[Preparation]:
         """Start the threads, and end them without finishing what nobody waits for any more."""
         decoding = ThreadPoolExecutor(workers, "evalkit-decode")
-        processing = ThreadPoolExecutor(1, "evalkit-process")
+        processing = ThreadPoolExecutor(workers, "evalkit-process")
         try:
-            yield cls(processor, decoding, processing)
+            yield cls(processor, workers, decoding, processing)
         finally:
             processing.shutdown(wait=False, cancel_futures=True)
             decoding.shutdown(cancel_futures=True)
             processing.shutdown()
 
-    def submit(self, requests: Sequence[Request]) -> Future[Prepared]:
-        """Begin to prepare one batch."""
-        pictures = [self._decoding.submit(_decode_all, request) for request in requests]
+    def submit(self, requests: Sequence[Request], share: bool = False) -> Future[Prepared]:
+        """Begin to prepare one batch; if told to `share`, requests that begin alike get the same list of pictures."""
+        decoded: dict[Hashable, Future[list[PIL.Image.Image]]] = {}
+        pictures = []
+        for place, request in enumerate(requests):
+            like = (share and opening(request)) or place
+            if like not in decoded:
+                decoded[like] = self._decoding.submit(_decode_all, request)
+            pictures.append(decoded[like])
         return self._processing.submit(self._prepare, requests, pictures)
 
     def _prepare(self, requests: Sequence[Request], pictures: Sequence[Future[list[PIL.Image.Image]]]) -> Prepared:

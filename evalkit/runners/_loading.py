@@ -86,6 +86,15 @@ def load(
     return Loaded(processor, model, _weights(model, quantize))
 
 
+def load_processor(folder: Path, trust_remote_code: bool) -> Any:
+    """Load a checkpoint's processor alone, for an engine that loads the weights itself. Raises ModelError."""
+    transformers = _transformers(folder)
+    if trust_remote_code:
+        require_own_code(folder)
+    with _quietly(transformers):
+        return _processor(transformers, folder, trust_remote_code)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on whichever device."""
     import torch

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from evalkit.errors import ConfigError, ModelError
+from evalkit.errors import ConfigError
 from evalkit.interrupts import stopped
-from evalkit.runners._batches import AHEAD, Batch, Plan, Preparation, Prepared, failed
+from evalkit.runners._batches import failed
 from evalkit.runners._checkpoint import Checkpoint, Place, locate, minor_version
-from evalkit.runners._conversation import conversation, special_tokens
-from evalkit.runners._loading import Loaded, load, out_of_memory
-from evalkit.types import Failure, Request, Response
+from evalkit.runners._loading import load
+from evalkit.types import Request, Response
 
 if TYPE_CHECKING:
-    import PIL.Image
+    from evalkit.runners._engine import Engine
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantize = Literal["int8", "int4"]
@@ -34,16 +29,20 @@ class TransformersRunner:
     `dtype` auto is the checkpoint's own. `device` auto is cuda, else mps, else cpu; `device_map` overrides it, auto
     spreading the model over all GPUs by size, layers as many layers on each. `quantize` stores the language model's
     linear layers in 8 or 4 bits, to fit rather than to speed up; or all but `modules_to_not_convert`. `batch_size`
-    requests are asked together, fewer once memory has run out; `workers` threads decode pictures meanwhile. `threads`
-    bounds the cores that one operation on the processor takes, None for no bound: a small model is fastest with 1,
-    above all on a busy machine. `max_new_tokens` caps every request's `max_tokens`. `trust_remote_code` runs code that
-    comes with the checkpoint: for a hub id, of the commit that `revision` must then name in full.
-    `attn_implementation` is a kernel's name in `transformers`. Raises ConfigError where a value cannot work.
+    bounds the answers in progress, None for as many as memory holds; `workers` threads decode pictures and write
+    prompts meanwhile. `threads` bounds the cores that one operation on the processor takes, None for no bound: a small
+    model is fastest with 1, above all on a busy machine. `max_new_tokens` caps every request's `max_tokens`.
+    `trust_remote_code` runs code that comes with the checkpoint: for a hub id, of the commit that `revision` must then
+    name in full. `attn_implementation` is a kernel's name in `transformers`. Raises ConfigError where a value cannot
+    work.
+
+    An answer that ends makes room for the next, and prompts that begin with the same pictures are read once. Families,
+    settings and kernels for which that is not known to be exact are asked in static batches, which is logged once.
 
     Temperature 0 is greedy decoding. Above it the checkpoint's own top_p and top_k hold (`transformers`' top_k of 50
-    where it names none), and a batch is seeded from its requests, so an answer is repeatable with the same batch_size
-    and the same requests pending. A repetition penalty that the checkpoint's authors set in its generation_config.json
-    holds in either case.
+    where it names none), and a static batch is seeded from its requests, so an answer is repeatable with the same
+    batch_size and the same requests pending. A repetition penalty that the checkpoint's authors set in its
+    generation_config.json holds in either case.
     """
 
     id: Place
@@ -53,7 +52,7 @@ class TransformersRunner:
     device_map: str | Mapping[str, object] | None = None
     quantize: Quantize | None = None
     modules_to_not_convert: Sequence[str] | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
     workers: int = 2
     threads: int | None = None
     max_new_tokens: int | None = None
@@ -99,10 +98,10 @@ class TransformersRunner:
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Yield one response per request, the costliest prompts first; draws all requests, but not their pictures.
 
-        Once a stop is asked for, the running batch is the last. What cannot be answered fails alone: a damaged picture
-        or one that the processor rejects (`preprocess`), a prompt that does not fit into memory by itself (`oom`), one
-        that the model cannot take (`request`). Raises ModelError where the checkpoint cannot be loaded, or the device
-        breaks down.
+        Each comes as it ends. Once a stop is asked for, the answers in progress are the last. What cannot be answered
+        fails alone: a damaged picture or one that the processor rejects (`preprocess`), a prompt that does not fit into
+        memory by itself (`oom`), one that the model cannot take (`request`). Raises ModelError where the checkpoint
+        cannot be loaded, or the device breaks down.
         """
         answerable = []
         for request in requests:
@@ -122,7 +121,7 @@ class TransformersRunner:
         return locate(self.id, self.revision, self.trust_remote_code)
 
     @cached_property
-    def _engine(self) -> _Engine:
+    def _engine(self) -> Engine:
         loaded = load(
             self._checkpoint.download(),
             dtype=self.dtype,
@@ -133,150 +132,10 @@ class TransformersRunner:
             attn_implementation=self.attn_implementation,
             trust_remote_code=self.trust_remote_code,
         )
+        from evalkit.runners._engine import Engine  # which needs the packages whose lack `load` explains
+
         if self.threads is not None:
             import torch
 
             torch.set_num_threads(self.threads)
-        return _Engine(loaded, self.batch_size, self.workers, self.max_new_tokens)
-
-
-class _Engine:
-    """A loaded model that answers; remembers the batch size that memory allows."""
-
-    def __init__(self, loaded: Loaded, batch_size: int, workers: int, cap: int | None) -> None:
-        import torch
-
-        # cuDNN's attention plans anew for each length of the keys, which takes 40 ms for each token.
-        torch.backends.cuda.enable_cudnn_sdp(False)
-        self._processor = loaded.processor
-        # A fast tokenizer refuses to be changed in one thread, as for padding, while another thread uses it.
-        self._tokenizer = copy.deepcopy(loaded.processor.tokenizer)
-        self._model = loaded.model
-        self.weights = loaded.weights
-        self._defaults = copy.deepcopy(loaded.model.generation_config)
-        self._batch_size = self._wanted_size = batch_size
-        self._workers = workers
-        self._cap = cap
-        ends = self._defaults.eos_token_id
-        self._ends = frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
-
-    def answer(self, requests: Sequence[Request], stopped: Callable[[], bool] = lambda: False) -> Iterator[Response]:
-        """Yield one response per request, until `stopped`."""
-        plan = Plan(requests)
-        with Preparation.open(self._inputs, self._workers) as preparation:
-            ahead: deque[Future[Prepared]] = deque()
-            while (plan or ahead) and not stopped():
-                while plan and len(ahead) <= AHEAD:
-                    ahead.append(preparation.submit(plan.take(self._batch_size)))
-                yield from self._answer_prepared(ahead.popleft().result(), preparation)
-
-    def _answer_prepared(self, prepared: Prepared, preparation: Preparation) -> Iterator[Response]:
-        yield from prepared.failures
-        for batch in prepared.batches:
-            trouble = None
-            if len(batch.requests) <= self._batch_size:
-                try:
-                    responses = self._generate(batch)
-                # The code of a model's family may raise anything about one odd sample, which must not end the run.
-                except Exception as error:
-                    trouble = _trouble(error)
-                else:
-                    yield from responses
-                    continue
-                # Here, where the exception no longer holds on to the batch's tensors.
-                _free_memory()
-            if trouble is not None and len(batch.requests) == 1:
-                if trouble.kind == "oom":
-                    # The halving was this one's fault and says nothing about the others.
-                    self._batch_size = self._wanted_size
-                yield failed(batch.requests[0], trouble.kind, trouble.message)
-                continue
-            if trouble is not None and trouble.kind == "oom":
-                self._batch_size = len(batch.requests) // 2
-            size = 1 if trouble is not None and trouble.kind != "oom" else self._batch_size
-            for start in range(0, len(batch.requests), size):
-                smaller = preparation.submit(batch.requests[start : start + size])
-                yield from self._answer_prepared(smaller.result(), preparation)
-
-    def _inputs(self, requests: Sequence[Request], pictures: Sequence[Sequence[PIL.Image.Image]]) -> Mapping[str, Any]:
-        special = special_tokens(self._processor)
-        turns = [conversation(request, special) for request in requests]
-        texts = [
-            self._processor.apply_chat_template(each, add_generation_prompt=True, tokenize=False) for each in turns
-        ]
-        options: dict[str, Any] = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
-        if any(pictures):
-            options["images"] = [list(each) for each in pictures]
-        begin = self._processor.tokenizer.bos_token
-        if begin and all(text.startswith(begin) for text in texts):
-            options["add_special_tokens"] = False  # or the text would begin twice
-        inputs: Mapping[str, Any] = self._processor(text=texts, **options)
-        return inputs
-
-    def _generate(self, batch: Batch) -> list[Response]:
-        import torch
-
-        first = batch.requests[0]
-        limit = min(first.max_tokens, self._cap or first.max_tokens)
-        settings = self._settings(limit, first.temperature)
-        # `generate` fills what the settings leave open from the model's own, which must then not be the checkpoint's.
-        self._model.generation_config = settings
-        inputs = batch.inputs.to(self._model.device, self._model.dtype)  # type: ignore[attr-defined]
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(_seed(batch.requests))
-            tokens = self._model.generate(**inputs, generation_config=settings)
-        answers = tokens[:, inputs["input_ids"].shape[1] :].tolist()
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        return [
-            self._response(request, answer, length)
-            for request, answer, length in zip(batch.requests, answers, lengths, strict=True)
-        ]
-
-    def _settings(self, max_new_tokens: int, temperature: float) -> Any:
-        settings = copy.deepcopy(self._defaults)
-        settings.max_length = None
-        settings.max_new_tokens = max_new_tokens
-        settings.do_sample = temperature > 0
-        settings.temperature = temperature or None
-        if temperature == 0:
-            settings.top_p = settings.top_k = settings.min_p = settings.typical_p = None
-        if settings.pad_token_id is None:
-            settings.pad_token_id = self._tokenizer.pad_token_id
-        return settings
-
-    def _response(self, request: Request, tokens: list[int], prompt_tokens: int) -> Response:
-        end = next((index for index, token in enumerate(tokens) if token in self._ends), None)
-        text = self._tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        return Response(
-            request.key,
-            text,
-            finish_reason="length" if end is None else "stop",
-            prompt_tokens=prompt_tokens,
-            completion_tokens=len(tokens) if end is None else end + 1,
-        )
-
-
-def _seed(requests: Sequence[Request]) -> int:
-    return int.from_bytes(hashlib.sha256("".join(request.key for request in requests).encode()).digest()[:7], "big")
-
-
-def _trouble(error: Exception) -> Failure:
-    """Say what went wrong with a batch. Raises ModelError where no other batch could do better."""
-    import torch
-
-    said = " ".join(str(error).split())[:300]
-    if out_of_memory(error):
-        return Failure("oom", f"this request alone does not fit into memory ({said}): use a smaller or quantised model")
-    # After an error inside a kernel every later call to the device fails too. Older versions of torch lack the class.
-    if isinstance(error, getattr(torch, "AcceleratorError", ())):
-        raise ModelError(
-            f"the device failed ({said}): run the same command again, which keeps the answers so far"
-        ) from error
-    return Failure("request", f"the model cannot take this request ({type(error).__name__}: {said})")
-
-
-def _free_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        return Engine(loaded, self.batch_size, self.workers, self.max_new_tokens)
