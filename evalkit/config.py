@@ -182,7 +182,7 @@ def _normalised(override: Any) -> str:
         return line.removeprefix("+")
     if override.key_or_group == "task" and override.is_sweep_override():
         return f"task=[{','.join(override.sweep_string_iterator())}]"
-    if override.key_or_group == "judge" and override.package is None:
+    if override.key_or_group in ("judge", "model.of", "judge.of") and override.package is None:
         return f"model@{line}"
     return f"+{line}" if override.key_or_group == "suite" and not line.startswith("+") else line
 
@@ -200,7 +200,8 @@ def _compose(overrides: Sequence[str]) -> Any:
             return compose("config", lines)
     except MissingConfigException as error:
         group, _, name = (error.missing_cfg_file or "").strip("/").rpartition("/")
-        key = "judge" if f"model@judge={name}" in lines else group
+        place = next((line.split("=")[0] for line in lines if re.match(rf"model@.*={re.escape(name)}$", line)), group)
+        key = place.removeprefix("model@") if group == "model" else group
         raise ConfigError(_unknown_choice(group, name, key)) from None
     except (ConfigCompositionException, OmegaConfBaseException) as error:
         raise ConfigError(_unknown_key(error, lines)) from None

@@ -17,6 +17,8 @@ from evalkit.runners.pricing import Price
 ROOT = Path(__file__).parents[1]
 NEEDS = {
     "hf": ["model.id=some/model"],
+    "vllm": ["model.id=some/model"],
+    "vllm_server": ["model.id=some/model"],
     "endpoint": ["model.base_url=http://127.0.0.1:1", "model.model=m"],
     "anthropic": ["model.model=m"],
     "replay": ["data=recorded", "data.path=dir/answers-1.jsonl.gz"],
@@ -30,8 +32,9 @@ MODELS = config.options("model")
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_builds(model: str) -> None:
     built = config.setup(["task=docvqa", f"model={model}", *NEEDS.get(model, [])]).model
-    named = {"hf": "model", "endpoint": "m", "anthropic": "m", "replay": "answers-1"}
-    assert built.name == named.get(model, model.replace("_", "-"))
+    named = {"endpoint": "m", "anthropic": "m", "replay": "answers-1", "hf": "model"}
+    named |= {"vllm": "model", "vllm_server": "model"}
+    assert built.name == {**named, "ray": "tiny"}.get(model, model.replace("_", "-"))
     assert callable(built.runner.generate)
     assert callable(built.runner.identity)
 
