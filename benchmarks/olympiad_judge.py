@@ -1,17 +1,15 @@
 """How long OlympiadBench's judge takes for an answer, on recorded answers: `python benchmarks/olympiad_judge.py [DIR]`.
 
 DIR holds files of recorded answers with `response`, `answer`, `precision` and `official_score`; the default is the
-folder `shared/parity/olympiadbench` beside the checkout. Prints a table in milliseconds of processor time an item, and
-with `--json FILE` writes it there, too. Three rows: evalkit; the same rules on the same machine as plainly as the
-official code has them, where sympy's own `parse_latex` reads every formula at every comparison and nothing is decided
-sooner; and the official code itself as it was once measured, on more answers and another machine. Each is measured in
-a fresh process, and importing sympy is not counted.
+folder `shared/parity/olympiadbench` beside the checkout. Milliseconds are of processor time an answer. Three rows:
+evalkit; the same rules on the same machine as plainly as the official code has them, where sympy's own `parse_latex`
+reads every formula at every comparison and nothing is decided sooner; and the official code itself as it was once
+measured, on more answers and another machine. Each is measured in a fresh process, and importing sympy is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import re
 import sys
@@ -23,6 +21,8 @@ from pathlib import Path
 from statistics import fmean, quantiles
 from typing import Any
 from unittest.mock import patch
+
+from measure import Figures, Table, publish
 
 from evalkit.data import objects
 from evalkit.metrics import olympiad_equal
@@ -84,21 +84,31 @@ def measure(what: str, files: list[Path], plainly: bool) -> Row:
     return Row(what, len(times), fmean(times), percentiles[49], percentiles[98], wrong)
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return the rows as lines of text under a heading."""
-    lines = [f"{'ms an item':<36}{'items':>7}{'mean':>8}{'p50':>8}{'p99':>8}{'wrong':>7}{'mean over evalkit':>19}"]
-    lines += [
-        f"{row.what:<36}{row.items:>7}{row.mean:>8.2f}{row.p50:>8.2f}{row.p99:>8.0f}{row.wrong:>7}{row.times:>18.1f}x"
-        for row in rows
-    ]
-    return "\n".join(lines)
+def table(rows: Iterable[Row]) -> Table:
+    """Return the rows under a heading."""
+    heading = ("ms an answer", "answers", "mean", "p50", "p99", "wrong", "mean over evalkit's")
+    return Table(
+        "",
+        heading,
+        tuple(
+            (
+                row.what,
+                f"{row.items:,}",
+                f"{row.mean:.2f}",
+                f"{row.p50:.2f}",
+                f"{row.p99:.0f}",
+                f"{row.wrong}",
+                f"{row.times:.1f}x",
+            )
+            for row in rows
+        ),
+    )
 
 
 def main() -> int:
     """Print the figures; 1 where a result is not the official one or there are no records."""
     parser = argparse.ArgumentParser(description="How long OlympiadBench's judge takes for an answer.")
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT, help="a folder of recorded answers")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     given = parser.parse_args()
     files = sorted(given.folder.glob("*.jsonl*"))
     if not files:
@@ -110,9 +120,17 @@ def main() -> int:
             found.append(process.submit(measure, what, files, plainly).result())
     ours = found[0].mean
     rows = [Row(**asdict(row) | {"times": row.mean / ours}) for row in (*found, OFFICIAL)]
-    print(table(rows))
-    if given.json:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    publish(
+        Figures(
+            name="olympiad_judge",
+            title="OlympiadBench's judge",
+            command="python benchmarks/olympiad_judge.py",
+            workload=f"{rows[0].items:,} recorded answers, each compared once; processor time an answer.",
+            tables=(table(rows),),
+            numbers={"rows": [asdict(row) for row in rows]},
+            packages=("sympy", "antlr4-python3-runtime"),
+        )
+    )
     return int(any(row.wrong for row in rows))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from measure import Figures, Table, publish
 from toy import Toy, solve, sums
 
 from evalkit import pipeline
@@ -46,9 +47,26 @@ def main() -> None:
     rounds = [(seconds(n, shown=False), seconds(n, shown=True)) for _ in range(ROUNDS)]
     without, shown = (median(each[which][0] for each in rounds) for which in (0, 1))
     clock_without, clock_shown = (median(each[which][1] for each in rounds) for which in (0, 1))
-    print(f"{n:,} answers, processor: {without:.2f} s without the table, {shown:.2f} s with it")
-    print(f"{1e6 * (shown - without) / n:.1f} microseconds of processor time an answer")
-    print(f"clock: {clock_without:.2f} s without, {clock_shown:.2f} s with it")
+    rows = (
+        ("processor", f"{without:.2f} s", f"{shown:.2f} s", f"{1e6 * (shown - without) / n:.1f} µs"),
+        (
+            "clock",
+            f"{clock_without:.2f} s",
+            f"{clock_shown:.2f} s",
+            f"{1e6 * (clock_shown - clock_without) / n:.1f} µs",
+        ),
+    )
+    publish(
+        Figures(
+            name="progress",
+            title="The live table",
+            command="python benchmarks/progress.py",
+            workload=f"{n:,} answers by a runner that answers at once, taken and stored; medians of {ROUNDS}.",
+            tables=(Table("", ("", "without the table", "with it", "more an answer"), rows),),
+            numbers={"answers": n, "without": [without, clock_without], "shown": [shown, clock_shown]},
+            packages=("rich",),
+        )
+    )
 
 
 if __name__ == "__main__":
