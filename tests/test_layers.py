@@ -17,7 +17,7 @@ MODULES = {
         for path in (ROOT / "tasks").rglob("*.py")
     },
 }
-ENGINES = ("torch", "transformers", "accelerate", "optimum", "openai", "datasets", "huggingface_hub")
+ENGINES = ("torch", "transformers", "accelerate", "optimum", "openai", "datasets", "huggingface_hub", "vllm")
 
 # Module prefix -> the only evalkit modules that it may import (itself and its own package apart).
 MAY_IMPORT = {
@@ -93,9 +93,13 @@ MAY_IMPORT = {
     "evalkit.uncertainty": (),
     "evalkit.record": ("evalkit", "evalkit.types", "evalkit.uncertainty"),
     "evalkit.published": ("evalkit.types",),
+    "evalkit.grading": ("evalkit.types",),
+    "evalkit.score_cache": ("evalkit.types", "evalkit.errors", "evalkit.grading", "evalkit.store"),
     "evalkit.pipeline": (
         "evalkit.types",
         "evalkit.errors",
+        "evalkit.grading",
+        "evalkit.score_cache",
         "evalkit.store",
         "evalkit.responses",
         "evalkit.interrupts",
@@ -234,7 +238,9 @@ def test_only_one_layer_knows_each_library(module: str) -> None:
         "antlr4": ("evalkit.metrics",),
         "openai": ("evalkit.runners",),
         "anthropic": ("evalkit.runners",),
+        "ray": ("evalkit.runners",),
         "tenacity": ("evalkit.runners",),
+        "vllm": ("evalkit.runners",),
         "jinja2": ("evalkit.report",),
     }
     for imported in imports(MODULES[module]):

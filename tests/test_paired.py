@@ -116,7 +116,15 @@ def test_intervals_of_differences_hold_the_truth() -> None:
 
 def test_command_prints_difference_interval_p_and_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "two"):
-        words = ["run", "task=ai2d", "data.n=6", f"model.name={name}", f"results_dir={tmp_path}", "limit=6"]
+        words = [
+            "run",
+            "task=ai2d",
+            "model=untrained",
+            "data.n=6",
+            f"model.name={name}",
+            f"results_dir={tmp_path}",
+            "limit=6",
+        ]
         assert cli.main(words) == 0
     one, two = tmp_path / "runs/one/ai2d", tmp_path / "runs/two/ai2d"
     scores = list(read_lines(RunDir(two).scores, Score))

@@ -211,7 +211,7 @@ def test_any_model_by_its_config_alone(tmp_path: Path, capsys: pytest.CaptureFix
     assert status == 0
     assert re.search(r"^parameters +\d\d\d,\d\d\d$", out, re.MULTILINE)
     assert "pictures are not counted" in out
-    status, out, _ = told(capsys, "model=tiny", "picture=60x60", "gpus=1", "memory=1", "limit=1")
+    status, out, _ = told(capsys, "model=untrained", "picture=60x60", "gpus=1", "memory=1", "limit=1")
     assert status == 0
     # As test_transformers_runner counts them: a thumbnail, then eight rows of eight and a newline.
     assert "a picture of 60 x 60 pixels takes 88 tokens of the prompt" in out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from importlib.resources import files
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -16,9 +16,10 @@ import pytest
 from evalkit import config
 from evalkit.images import decode
 from evalkit.models.tiny import build, trained
-from evalkit.models.tiny.feed import CODES, IGNORED, collated, labelled, prepared, tiled
+from evalkit.models.tiny.feed import CODES, IGNORED, Room, collated, labelled, prepared, tiled
+from evalkit.models.tiny.learner import Learner
 from evalkit.models.tiny.lessons import Lesson, basics, exams, rendered
-from evalkit.models.tiny.trained import SMALL, Shape
+from evalkit.models.tiny.trained import SMALL, Shape, places
 from evalkit.models.tiny.watch import VOCABULARY, WORD, Watch
 
 SIZES = [(336, 560), (336, 300), (420, 280), (116, 116), (640, 700), (60, 30), (900, 40), (30, 800), (540, 290)]
@@ -53,7 +54,7 @@ def test_pictures_are_cut_as_the_processor_cuts_them(size: tuple[int, int], proc
     ours = tiled(picture, Shape())
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).mean() < 1
-    assert trained.tokens((picture.height, picture.width), Shape()) == int((inputs["input_ids"] == build.PICTURE).sum())
+    assert len(places((picture.height, picture.width), Shape())) == int((inputs["input_ids"] == build.PICTURE).sum())
 
 
 def test_prompts_are_what_the_runner_will_say(watch: Watch, processor: Any) -> None:
@@ -112,28 +113,76 @@ def test_letters_are_where_their_ink_is(watch: Watch) -> None:
 
 
 def test_a_patch_has_the_letters_over_it() -> None:
-    # One tile and its thumbnail are the same picture here.
-    shown = labelled([(20.0, 20.0, "b"), (15.0, 20.0, "a"), (100.0, 3.0, "c")], (336, 336), Shape())
-    assert shown.shape == (2, 576, 2)
-    for tile in shown:
-        assert list(tile[24 + 1]) == [CODES["a"], CODES["b"]]
-        assert list(tile[7]) == [CODES["c"], 0]
-        assert (tile > 0).sum() == 3
+    side, tile = 12, 168
+    # Four tiles: the first letters are in the second row and column of the first, the last one in the second tile.
+    shown = labelled([(20.0, 20.0, "b"), (15.0, 20.0, "a"), (200.0, 3.0, "c")], (336, 336), Shape())
+    assert shown.shape == (5, side**2, 2)
+    assert list(shown[1, side + 1]) == [CODES["a"], CODES["b"]]
+    assert list(shown[2, (200 - tile) // 14]) == [CODES["c"], 0]
+    assert (shown[3:] == 0).all()
+    # The thumbnail is half as large.
+    assert list(shown[0, 0]) == [CODES["a"], CODES["b"]]
+    assert list(shown[0, 200 // 28]) == [CODES["c"], 0]
+    assert (shown > 0).sum() == 6
     crowded = labelled([(20.0, 20.0, letter) for letter in "abc"], (336, 336), Shape())
-    assert list(crowded[0, 25]) == [IGNORED, IGNORED]
+    assert list(crowded[1, side + 1]) == [IGNORED, IGNORED]
     assert (labelled(None, (336, 336), Shape()) == IGNORED).all()
+    assert (labelled([], (336, 336), Shape()) == 0).all()
+
+
+def small_lessons(watch: Watch) -> list[Lesson]:
+    """Lessons with one picture, with two, and with none."""
+    with watch.watching():
+        lessons = [next(basics(Random(k), watch, 1.0)) for k in range(3)]
+    one, two = lessons[:2]
+    both = Lesson("both", one.prompt + two.prompt.removeprefix("<s>"), one.pictures + two.pictures,
+                  one.glyphs + two.glyphs, two.answer)  # fmt: skip
+    return [*lessons, both, Lesson("none", "<s>user: say x\nassistant:", (), (), "x")]
 
 
 def test_a_batch_asks_for_answers_alone(watch: Watch) -> None:
-    with watch.watching():
-        lessons = [prepared(next(basics(Random(k), watch, 1.0)), SMALL) for k in range(3)]
-    batch = collated(lessons, SMALL)
-    for row, one in enumerate(lessons):
-        wanted = batch["targets"][row]
+    lessons = [prepared(lesson, SMALL) for lesson in small_lessons(watch)]
+    room = Room(tokens=2048, tiles=70, lessons=16, longest=1024)
+    assert room.takes(lessons)
+    assert not room.takes(lessons * 3)
+    batch = collated(lessons, SMALL, room)
+    assert {name: tuple(batch[name].shape) for name in ("ids", "targets", "bounds", "pixels", "labels")} == {
+        "ids": (2048,), "targets": (2048,), "bounds": (17,), "pixels": (70, 56, 56, 3), "labels": (70, 16, 2)
+    }  # fmt: skip
+    edges = batch["bounds"].tolist()
+    for one, start, end in zip(lessons, edges, edges[1:], strict=False):
+        wanted = batch["targets"][start:end]
         assert wanted[wanted != IGNORED].tolist() == one.ids[one.start :].tolist()
-        assert wanted[: one.start].eq(IGNORED).all()
-    assert batch["ids"].shape[1] % 64 == 0
-    assert len(batch["pixels"]) == len(batch["sizes"]) == 3
+        assert wanted[: one.start - 1].eq(IGNORED).all()
+        assert batch["positions"][start:end].tolist() == list(range(len(one.ids)))
+    assert edges[-1] == 2048
+    assert max(b - a for a, b in pairwise(edges)) <= room.longest
+    assert batch["targets"][edges[len(lessons)] :].eq(IGNORED).all()
+
+
+def test_the_learner_sees_and_says_what_the_model_will(watch: Watch) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    learner = Learner(SMALL).eval()
+    lessons = small_lessons(watch)
+    ready = [prepared(lesson, SMALL) for lesson in lessons]
+    batch = collated(ready, SMALL, Room(tokens=2048, tiles=70, lessons=16, longest=1024))
+    with torch.no_grad():
+        logits = learner.logits(batch)
+        learner.model.model.language_model.config._attn_implementation = "sdpa"
+        edges = batch["bounds"].tolist()
+        for lesson, one, start, end in zip(lessons, ready, edges, edges[1:], strict=False):
+            pictures: dict[str, Any] = {}
+            if lesson.pictures:
+                counts = [len(tiled(picture, SMALL)) for picture in lesson.pictures]
+                pixels = torch.zeros((len(counts), max(counts), 3, 56, 56))
+                for row, crops in enumerate(torch.split(torch.from_numpy(one.crops), counts)):
+                    pixels[row, : len(crops)] = crops.permute(0, 3, 1, 2) / 127.5 - 1
+                sizes = torch.tensor([(picture.height, picture.width) for picture in lesson.pictures])
+                pictures = {"pixel_values": pixels, "image_sizes": sizes}
+            theirs = learner.model(input_ids=torch.from_numpy(one.ids)[None], use_cache=False, **pictures).logits[0]
+            torch.testing.assert_close(logits[start:end], theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_it_learns_is_saved_resumed_and_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +194,7 @@ def test_it_learns_is_saved_resumed_and_answers(tmp_path: Path, monkeypatch: pyt
 
     def run(out: str, steps: int, *more: str) -> list[dict[str, float]]:
         words = ["train", "--out", str(tmp_path / out), "--fonts", str(tmp_path / "fonts"), "--tiny", "--workers", "0"]
-        words += ["--budget", "700", "--examine", "0", "--every", "0", "--rate", "3e-3", "--steps", str(steps), *more]
+        words += ["--budget", "2048", "--examine", "0", "--every", "0", "--rate", "3e-3", "--steps", str(steps), *more]
         monkeypatch.setattr(sys, "argv", words)
         train.main()
         return [json.loads(line) for line in (tmp_path / out / "log.jsonl").read_text().splitlines()]
@@ -155,6 +204,9 @@ def test_it_learns_is_saved_resumed_and_answers(tmp_path: Path, monkeypatch: pyt
     assert losses[-1] < losses[0]
     again = run("second", 1, "--resume", str(tmp_path / "first"))
     assert again[0]["loss"] + again[0]["patches"] < losses[0]
+    (tmp_path / "first" / "state.pt").unlink()
+    [bare] = run("third", 1, "--resume", str(tmp_path / "first"))
+    assert bare["loss"] < losses[0]
     [task] = config.setup(["task=chartqa", "data.n=2"]).tasks
     requests = [task.render(sample) for sample in task.load()]
     answers = list(TransformersRunner(id=str(tmp_path / "first" / "checkpoint"), max_new_tokens=2).generate(requests))

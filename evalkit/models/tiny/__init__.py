@@ -1,5 +1,8 @@
-"""The embedded model: small enough for a laptop's processor, needs no network."""
+"""The embedded model: small enough for a laptop's processor, needs no network.
 
-from evalkit.models.tiny.build import checkpoint
+`released` is the trained one. `checkpoint` builds one of the same architecture with random weights, smaller still.
+"""
 
-__all__ = ["checkpoint"]
+from evalkit.models.tiny.build import checkpoint, released
+
+__all__ = ["checkpoint", "released"]

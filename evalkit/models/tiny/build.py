@@ -1,8 +1,9 @@
-"""An untrained vision-language checkpoint, written to disk from a recipe and a seed.
+"""The trained checkpoint's place, and an untrained one, written to disk from a recipe and a seed.
 
-It has every part of a real one (LLaVA-NeXT: CLIP tower, projector, Llama, processor, chat template), answers at random,
-and so shows whether the harness works, never how well a model does. Knows no benchmark. Written without torch, so
-that it can be made and fingerprinted before a model is loaded, and is the same bytes under every version of it.
+The untrained one has every part of a real one (LLaVA-NeXT: CLIP tower, projector, Llama, processor, chat template),
+answers at random, and so shows whether the harness works, never how well a model does. Knows no benchmark. Written
+without torch, so that it can be made and fingerprinted before a model is loaded, and is the same bytes under every
+version of it.
 """
 
 from __future__ import annotations
@@ -115,6 +116,11 @@ FILES: dict[str, object] = {
         "clean_up_tokenization_spaces": False,
     },
 }
+
+
+def released() -> Path:
+    """Return the folder of the trained model, which comes with the package; its README.md says what it is."""
+    return Path(__file__).parent / "checkpoint"
 
 
 def checkpoint(seed: int = 0) -> Path:

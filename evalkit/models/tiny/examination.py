@@ -17,7 +17,7 @@ LONGEST = 320
 
 def examine(checkpoint: Path, seeds: Sequence[int], n: int, batch_size: int = 32) -> Iterator[dict[str, object]]:
     """Yield a line for each seed and task: its score, the share of exact answers, and the seconds it took."""
-    runner = TransformersRunner(id=str(checkpoint), batch_size=batch_size, max_new_tokens=LONGEST)
+    runner = TransformersRunner(id=str(checkpoint), batch_size=batch_size, max_new_tokens=LONGEST, dtype="float32")
     for seed in seeds:
         for task in config.setup(["+suite=all", f"data.seed={seed}", f"data.n={n}"]).tasks:
             clock = time.monotonic()

@@ -1,4 +1,4 @@
-"""Lessons as tensors: batches of so many tokens, drawn by worker processes while the model learns."""
+"""Lessons as tensors: batches that are all of one size, drawn by worker processes while the model learns."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from evalkit.models.tiny import build
 from evalkit.models.tiny.lessons import Lesson, basics, exams
-from evalkit.models.tiny.trained import Shape, Size, fitted, tokens
+from evalkit.models.tiny.trained import NEWLINE, Shape, Size, fitted, places
 from evalkit.models.tiny.watch import Glyph, Watch
 from evalkit.types import Task
 
 IGNORED = -100
-# Lessons that are sorted by length before they are cut into batches.
-POOL = 192
+# What a token that is no patch stands for, among the places of `trained.places`.
+TEXT = -2
 CODES = {token: index for index, token in enumerate(build.VOCABULARY)}
 
 
@@ -45,55 +45,71 @@ def labelled(glyphs: Sequence[Glyph] | None, size: Size, shape: Shape) -> NDArra
     if glyphs is None:
         shown[:] = IGNORED
         return shown
-    counts = np.zeros(shown.shape[:2], np.int16)
-    for x, y, letter in sorted(glyphs):
-        code = CODES.get(letter, 0)
-        across, down = x / size[1], y / size[0]
-        column, row = int(across * side), int(down * side)
-        spots = [(0, row, column)]
-        column, row = int((left + across * inner[1]) // shape.patch), int((top + down * inner[0]) // shape.patch)
-        if 0 <= column < tiles[1] * side and 0 <= row < tiles[0] * side:
-            spots.append((1 + row // side * tiles[1] + column // side, row % side, column % side))
-        for tile, patch_row, patch_column in spots:
-            if 0 <= patch_row < side and 0 <= patch_column < side:
-                place = patch_row * side + patch_column
-                if counts[tile, place] < 2:
-                    shown[tile, place, counts[tile, place]] = code
-                counts[tile, place] += 1
-    shown[counts > 2] = IGNORED
+    if not glyphs:
+        return shown
+    # From left to right, as they are read.
+    ordered = sorted(glyphs)
+    codes = np.array([CODES.get(letter, 0) for _, _, letter in ordered])
+    across, down = (np.array([glyph[axis] for glyph in ordered]) / size[1 - axis] for axis in (0, 1))
+    column, row = np.floor(across * side).astype(int), np.floor(down * side).astype(int)
+    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+    small = np.where(inside, row * side + column, -1)
+    column = np.floor((left + across * inner[1]) / shape.patch).astype(int)
+    row = np.floor((top + down * inner[0]) / shape.patch).astype(int)
+    inside = (column >= 0) & (column < tiles[1] * side) & (row >= 0) & (row < tiles[0] * side)
+    tile = 1 + row // side * tiles[1] + column // side
+    large = np.where(inside, tile * side**2 + row % side * side + column % side, -1)
+    for spots in (small, large):
+        order = np.argsort(spots, kind="stable")
+        found, first = np.unique(spots[order], return_index=True)
+        rank = np.arange(len(order)) - first[np.searchsorted(found, spots[order])]
+        seen = spots[order] >= 0
+        kept = seen & (rank < 2)
+        flat = shown.reshape(-1, 2)
+        flat[spots[order][kept], rank[kept]] = codes[order][kept]
+        flat[spots[order][seen & (rank >= 2)]] = IGNORED
     return shown
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One lesson as arrays; `ids` has the prompt, then the answer from place `start` on."""
+    """One lesson as arrays; `ids` has the prompt, then the answer from place `start` on, `places` the patches.
+
+    A patch is counted from the lesson's first thumbnail on.
+    """
 
     kind: str
     ids: NDArray[np.int64]
+    places: NDArray[np.int64]
     start: int
     crops: NDArray[np.uint8]
     labels: NDArray[np.int16]
-    sizes: list[Size]
 
 
 def prepared(lesson: Lesson, shape: Shape) -> Prepared:
     """Cut pictures, and write each `<image>` as many times as the picture has tokens."""
-    sizes = [(picture.height, picture.width) for picture in lesson.pictures]
     first, *rest = lesson.prompt.removeprefix("<s>").split("<image>")
-    ids = [build.BEGIN, *map(_code, first)]
-    for size, text in zip(sizes, rest, strict=True):
-        ids += [build.PICTURE] * tokens(size, shape)
-        ids += map(_code, text)
+    texts = [[build.BEGIN, *map(_code, first)], *(list(map(_code, text)) for text in rest)]
+    ids, spots = [np.array(texts[0], np.int64)], [np.full(len(texts[0]), TEXT)]
+    crops, labels = [np.zeros((0, shape.tile, shape.tile, 3), np.uint8)], [np.zeros((0, shape.side**2, 2), np.int16)]
+    patches = 0
+    for picture, glyphs, text in zip(lesson.pictures, lesson.glyphs, texts[1:], strict=True):
+        size = picture.height, picture.width
+        where = places(size, shape)
+        spots += [np.where(where == NEWLINE, NEWLINE, where + patches), np.full(len(text), TEXT)]
+        ids += [np.full(len(where), build.PICTURE), np.array(text, np.int64)]
+        crops.append(tiled(picture, shape))
+        labels.append(labelled(glyphs, size, shape))
+        patches += len(crops[-1]) * shape.side**2
     answer = [*map(_code, lesson.answer), build.END]
-    crops = [tiled(picture, shape) for picture in lesson.pictures]
-    labels = [labelled(glyphs, size, shape) for glyphs, size in zip(lesson.glyphs, sizes, strict=True)]
+    start = sum(map(len, ids))
     return Prepared(
         lesson.kind,
-        np.array(ids + answer, np.int64),
-        len(ids),
-        np.concatenate(crops) if crops else np.zeros((0, shape.tile, shape.tile, 3), np.uint8),
-        np.concatenate(labels) if labels else np.zeros((0, shape.side**2, 2), np.int16),
-        sizes,
+        np.concatenate([*ids, np.array(answer, np.int64)]),
+        np.concatenate([*spots, np.full(len(answer), TEXT)]),
+        start,
+        np.concatenate(crops),
+        np.concatenate(labels),
     )
 
 
@@ -101,43 +117,70 @@ def _code(letter: str) -> int:
     return CODES.get(letter, build.UNKNOWN)
 
 
-def collated(lessons: Sequence[Prepared], shape: Shape) -> dict[str, Any]:
-    """Return a batch, padded on the right: ids, targets (IGNORED but in answers), pixels, their sizes and labels."""
-    length = -(-max(len(one.ids) for one in lessons) // 64) * 64
-    ids = np.full((len(lessons), length), build.PAD, np.int64)
-    targets = np.full_like(ids, IGNORED)
-    for row, one in enumerate(lessons):
-        ids[row, : len(one.ids)] = one.ids
-        targets[row, one.start : len(one.ids)] = one.ids[one.start :]
-    pictures = [size for one in lessons for size in one.sizes]
-    per_picture = [1 + (w[0] // shape.tile) * (w[1] // shape.tile) for w in (fitted(s, shape)[0] for s in pictures)]
-    crops = torch.from_numpy(np.concatenate([one.crops for one in lessons]))
-    # The model takes a row per picture, each with as many crops as the largest has.
-    pixels = torch.zeros((len(pictures), max(per_picture, default=0), *crops.shape[1:]), dtype=torch.uint8)
-    for row, part in enumerate(torch.split(crops, per_picture)):
-        pixels[row, : len(part)] = part
-    return {
-        "kinds": [one.kind for one in lessons],
-        "ids": torch.from_numpy(ids),
-        "targets": torch.from_numpy(targets),
-        "pixels": pixels,
-        "sizes": torch.tensor(pictures).reshape(-1, 2),
-        "labels": torch.from_numpy(np.concatenate([one.labels for one in lessons])),
-    }
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a batch holds at most: tokens, tiles, lessons, and tokens of one lesson."""
+
+    tokens: int
+    tiles: int
+    lessons: int
+    longest: int
+
+    def takes(self, lessons: Sequence[Prepared]) -> bool:
+        """Return whether all of these find room."""
+        return (
+            sum(len(one.ids) for one in lessons) <= self.tokens
+            and sum(len(one.crops) for one in lessons) <= self.tiles
+            # What is left over at the end is cut into some more.
+            and len(lessons) <= self.lessons - 1 - self.tokens // self.longest
+            and all(len(one.ids) <= self.longest for one in lessons)
+        )
+
+
+def collated(lessons: Sequence[Prepared], shape: Shape, room: Room) -> dict[str, Any]:
+    """Return a batch of lessons one after another, always of the same size, so that its steps are compiled once.
+
+    ids, targets (the next token where it belongs to an answer, else IGNORED), places (into the batch's patches, then
+    NEWLINE or TEXT) and positions (in the lesson) are (tokens,), bounds (lessons + 1,) where each lesson begins and
+    ends, pixels (tiles, tile, tile, 3), labels (tiles, patches, 2).
+    """
+    ids = np.full(room.tokens, build.PAD, np.int64)
+    targets = np.full(room.tokens, IGNORED, np.int64)
+    spots = np.full(room.tokens, TEXT, np.int64)
+    positions = np.zeros(room.tokens, np.int64)
+    bounds = np.full(room.lessons + 1, room.tokens, np.int32)
+    pixels = np.zeros((room.tiles, shape.tile, shape.tile, 3), np.uint8)
+    labels = np.full((room.tiles, shape.side**2, 2), IGNORED, np.int16)
+    at = tile = 0
+    for number, one in enumerate(lessons):
+        end, last = at + len(one.ids), tile + len(one.crops)
+        bounds[number] = at
+        ids[at:end], positions[at:end] = one.ids, np.arange(len(one.ids))
+        targets[at + one.start - 1 : end - 1] = one.ids[one.start :]
+        spots[at:end] = np.where(one.places >= 0, one.places + tile * shape.side**2, one.places)
+        pixels[tile:last], labels[tile:last] = one.crops, one.labels
+        at, tile = end, last
+    # The rest is cut as well, since none may be longer than `longest`.
+    rest = range(at, room.tokens, room.longest)
+    bounds[len(lessons) : len(lessons) + len(rest)] = rest
+    arrays = {"ids": ids, "targets": targets, "places": spots, "positions": positions, "bounds": bounds,
+              "pixels": pixels, "labels": labels}  # fmt: skip
+    made = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {"kinds": [one.kind for one in lessons], "longest": room.longest, **made}
 
 
 class Feed(IterableDataset[dict[str, Any]]):
-    """Endless batches of at most `budget` tokens; `progress`, in [0, 1], is how far the training has come.
+    """Endless batches; `progress`, in [0, 1], is how far the training has come.
 
-    The share of exams grows from none to `exam_share` at 0.5. All of it follows from `seed`.
+    The share of exams grows from none at 0.1 to `exam_share` at 0.4. All of it follows from `seed`.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], faces: Sequence[str], shape: Shape, budget: int, seed: int,
+        self, tasks: Sequence[Task], faces: Sequence[str], shape: Shape, room: Room, seed: int,
         progress: Synchronized[float], exam_share: float = 0.85,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._tasks, self._faces, self._shape, self._budget = tasks, faces, shape, budget
+        self._tasks, self._faces, self._shape, self._room = tasks, faces, shape, room
         self._seed, self._progress, self._exam_share = seed, progress, exam_share
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -146,25 +189,17 @@ class Feed(IterableDataset[dict[str, Any]]):
         watch = Watch(rng, self._faces)
         with watch.watching():
             papers = exams(self._tasks, rng, watch)
+            batch: list[Prepared] = []
             while True:
-                pool = [prepared(self._next(rng, watch, papers), self._shape) for _ in range(POOL)]
-                pool = sorted((one for one in pool if len(one.ids) <= self._budget), key=lambda one: len(one.ids))
-                batches = list(self._cut(pool))
-                rng.shuffle(batches)
-                yield from (collated(batch, self._shape) for batch in batches)
+                one = prepared(self._next(rng, watch, papers), self._shape)
+                if self._room.takes([*batch, one]):
+                    batch.append(one)
+                elif batch:
+                    yield collated(batch, self._shape, self._room)
+                    batch = [one] if self._room.takes([one]) else []
 
     def _next(self, rng: Random, watch: Watch, papers: Iterator[Lesson]) -> Lesson:
         progress = self._progress.value
-        if rng.random() < self._exam_share * min(1.0, max(0.0, (progress - 0.1) / 0.4)):
+        if rng.random() < self._exam_share * min(1.0, max(0.0, (progress - 0.1) / 0.3)):
             return next(papers)
         return next(basics(rng, watch, progress))
-
-    def _cut(self, pool: Sequence[Prepared]) -> Iterator[list[Prepared]]:
-        batch: list[Prepared] = []
-        for one in pool:
-            if batch and (len(batch) + 1) * (len(one.ids) + 63) > self._budget:
-                yield batch
-                batch = []
-            batch.append(one)
-        if batch:
-            yield batch

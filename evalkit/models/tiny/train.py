@@ -14,72 +14,42 @@ import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from multiprocessing import Value
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 from torch.utils.data import DataLoader
-from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration
+from transformers import LlavaNextForConditionalGeneration
 
 from evalkit import config
 from evalkit.models.tiny import build, trained
 from evalkit.models.tiny.examination import examine
-from evalkit.models.tiny.feed import IGNORED, Feed
+from evalkit.models.tiny.feed import Feed, Room
+from evalkit.models.tiny.learner import Learner
 from evalkit.models.tiny.trained import SMALL, Shape
 
-WARM_UP = 400
-COOLING = 0.6  # the share of the training after which the learning rate falls
-BLANK = 0.1  # what a patch without letters weighs in the auxiliary loss
+WARM_UP = 200
+COOLING = 0.55  # the share of the training after which the learning rate falls
 SHARD = "12MB"
-
-
-class Learner(torch.nn.Module):
-    """The model with a head that names two characters under each patch, which is thrown away after training."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        made = trained.files(shape)["config.json"]
-        self.model = LlavaNextForConditionalGeneration(LlavaNextConfig(**{**made, "dtype": "float32"}))
-        self.head = torch.nn.Linear(shape.width, 2 * len(build.VOCABULARY))
-        self._seen: list[torch.Tensor] = []
-        self.model.model.multi_modal_projector.register_forward_pre_hook(self._keep)
-
-    def _keep(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._seen.append(inputs[0])
-
-    def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the loss on answers, the loss on patches, and for each row whether all of its answer is right."""
-        pixels = (batch["pixels"].to(torch.float32) / 127.5 - 1).permute(0, 1, 4, 2, 3)
-        self._seen.clear()
-        pictures = {"pixel_values": pixels, "image_sizes": batch["sizes"]} if len(pixels) else {}
-        # Rows are padded on the right, which no earlier place sees.
-        logits = self.model(input_ids=batch["ids"], use_cache=False, **pictures).logits[:, :-1]
-        targets = batch["targets"][:, 1:]
-        answered = targets != IGNORED
-        chosen, wanted = logits[answered].float(), targets[answered]
-        answers = functional.cross_entropy(chosen, wanted)
-        wrong = torch.zeros_like(targets)
-        wrong[answered] = (chosen.argmax(-1) != wanted).long()
-        patches = answers.new_zeros(())
-        if self._seen:
-            letters = self.head(self._seen[0]).float().unflatten(-1, (2, -1)).flatten(0, 2)
-            labels = batch["labels"].long().flatten()
-            weights = torch.where(labels == 0, BLANK, 1.0) * (labels != IGNORED)
-            each = functional.cross_entropy(letters, labels, ignore_index=IGNORED, reduction="none")
-            patches = (each * weights).sum() / weights.sum().clamp(min=1)
-        return answers, patches, wrong.sum(1) == 0
 
 
 def rate(step: int, progress: float, peak: float, warm_up: int) -> float:
     """Return the learning rate: up at first, level, and down along a cosine."""
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
     falling = max(0.0, (progress - COOLING) / (1 - COOLING))
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
+    return peak * min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
+
+
+def optimisers(learner: Learner, peak: float) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return Muon for the matrices within layers and AdamW for all else, each with its highest learning rate."""
+    matrices = {value for layer in learner.layers for value in layer.parameters() if value.ndim == 2}
+    others = [value for value in learner.parameters() if value not in matrices]
+    ordered = [value for value in learner.parameters() if value in matrices]
+    muon = torch.optim.Muon(ordered, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.05)
+    return [(muon, 3 * peak), (adam, peak)]
 
 
 def batches(loader: DataLoader[Any], device: torch.device) -> Iterator[dict[str, Any]]:
@@ -89,6 +59,28 @@ def batches(loader: DataLoader[Any], device: torch.device) -> Iterator[dict[str,
             name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
             for name, value in batch.items()
         }
+
+
+def resume(learner: Learner, tools: Sequence[tuple[torch.optim.Optimizer, float]], folder: Path) -> int:
+    """Go on from an earlier training's folder; return for how many steps the head has to learn by itself.
+
+    Where the state was not kept the checkpoint serves, which has no head: one that knows nothing would spoil the tower.
+    """
+    if not (folder / "state.pt").is_file():
+        loaded = LlavaNextForConditionalGeneration.from_pretrained(folder / "checkpoint", dtype=torch.float32)
+        learner.model.load_state_dict(loaded.state_dict())
+        return WARM_UP
+    state = torch.load(folder / "state.pt", map_location=learner.head.weight.device, weights_only=True)
+    learner.load_state_dict(state["learner"])
+    for (tool, _), kept in zip(tools, state["tools"], strict=True):
+        tool.load_state_dict(kept)
+    return 0
+
+
+def correct(batch: dict[str, Any], wrong: torch.Tensor) -> list[float]:
+    """Return for each lesson of a batch 1.0 where all of its answer is right, else 0.0."""
+    counts = torch.cat([wrong.new_zeros(1, dtype=torch.long), wrong.cumsum(0)])[batch["bounds"].long()].diff()
+    return [float(count == 0) for count in counts[: len(batch["kinds"])].tolist()]
 
 
 def save(learner: Learner, shape: Shape, folder: Path) -> None:
@@ -110,18 +102,16 @@ def train(options: argparse.Namespace) -> Path:
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     learner = Learner(shape).to(device)
-    optimiser = torch.optim.AdamW(learner.parameters(), lr=options.rate, betas=(0.9, 0.95), weight_decay=0.05)
-    if options.resume:
-        state = torch.load(Path(options.resume) / "state.pt", map_location=device, weights_only=True)
-        learner.load_state_dict(state["learner"])
-        optimiser.load_state_dict(state["optimiser"])
+    tools = optimisers(learner, options.rate)
+    alone = resume(learner, tools, Path(options.resume)) if options.resume else 0
     if options.compile:
-        learner.model.model.vision_tower.compile(dynamic=True)
-        learner.model.model.language_model.compile(dynamic=True)
+        for layer in learner.layers:
+            layer.compile()
     progress = Value("d", options.start)
     faces = sorted(str(path) for path in Path(options.fonts).rglob("*") if path.suffix in (".ttf", ".otf"))
     tasks = config.setup(["+suite=all"]).tasks
-    feed = Feed(tasks, faces, shape, options.budget, options.seed, progress, options.exams)
+    room = Room(options.budget, options.budget * 7 // 1024, max(64, options.budget // 256), min(options.budget, 6144))
+    feed = Feed(tasks, faces, shape, room, options.seed, progress, options.exams)
     loader = DataLoader(feed, None, num_workers=options.workers, pin_memory=device.type == "cuda",
                         prefetch_factor=4 if options.workers else None)  # fmt: skip
     cast = torch.autocast(device.type, torch.bfloat16) if device.type == "cuda" else nullcontext()
@@ -139,23 +129,26 @@ def train(options: argparse.Namespace) -> Path:
             done = max(step / options.steps, elapsed / options.seconds)
             if done >= 1:
                 break
-            progress.value = options.start + (1 - options.start) * done
-            for group in optimiser.param_groups:
-                group["lr"] = rate(step, done, options.rate, min(WARM_UP, options.steps // 4))
+            progress.value = options.start + (options.end - options.start) * done
+            for tool, peak in tools:
+                for group in tool.param_groups:
+                    group["lr"] = rate(step, progress.value, peak, max(1, min(WARM_UP, options.steps // 4)))
+                tool.zero_grad(set_to_none=True)
             with cast:
-                answers, patches, right = learner(batch)
-                loss = answers + (1.0 if done < 0.7 else 0.3) * patches
-            optimiser.zero_grad(set_to_none=True)
+                answers, patches, wrong = learner(batch, head_alone=step < alone)
+                loss = answers + (1.0 if progress.value < 0.7 else 0.3) * patches
             loss.backward()
             torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-            optimiser.step()
-            seen += len(right)
+            for tool, _ in tools:
+                tool.step()
+            seen += len(batch["kinds"])
             # Reading a value waits for the device.
             if step % 10 == 0 or options.steps <= 100:
                 sums["loss"].append(answers.item())
                 sums["patches"].append(patches.item())
-                for kind, one in zip(batch["kinds"], right.tolist(), strict=True):
-                    sums[kind].append(float(one))
+                sums["filled"].append(batch["ids"].ne(build.PAD).float().mean().item())
+                for kind, one in zip(batch["kinds"], correct(batch, wrong), strict=True):
+                    sums[kind].append(one)
             if elapsed - shown > options.every or step == options.steps - 1:
                 means = {name: round(sum(values) / len(values), 4) for name, values in sums.items() if values}
                 line = {
@@ -170,7 +163,8 @@ def train(options: argparse.Namespace) -> Path:
                 log.flush()
                 shown = elapsed
                 sums.clear()
-    torch.save({"learner": learner.state_dict(), "optimiser": optimiser.state_dict()}, out / "state.pt")
+    kept = {"learner": learner.state_dict(), "tools": [tool.state_dict() for tool, _ in tools]}
+    torch.save(kept, out / "state.pt")
     save(learner, shape, out / "checkpoint")
     return out / "checkpoint"
 
@@ -182,15 +176,16 @@ def main() -> None:
     parser.add_argument("--fonts", required=True, help="folder of training fonts (ttf, otf); none of evaluation's")
     parser.add_argument("--resume", help="folder of an earlier training's --out")
     parser.add_argument("--start", type=float, default=0.0, help="where in the curriculum to begin, 0 to 1")
+    parser.add_argument("--end", type=float, default=1.0, help="where in the curriculum to end")
     parser.add_argument("--exams", type=float, default=0.85, help="the share of exams at the curriculum's end")
     parser.add_argument("--steps", type=int, default=10**6)
     parser.add_argument("--seconds", type=float, default=560.0)
-    parser.add_argument("--budget", type=int, default=98304, help="tokens of a batch")
+    parser.add_argument("--budget", type=int, default=131072, help="tokens of a batch")
     parser.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     parser.add_argument("--every", type=float, default=20.0, help="seconds between lines of the log")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--compile", action="store_true", help="compile tower and language model")
+    parser.add_argument("--compile", action="store_true", help="compile the layers")
     parser.add_argument("--tiny", action="store_true", help="a much smaller model, to see that all of it runs")
     parser.add_argument("--examine", type=int, default=24, help="rows of each task in the examination; 0 for none")
     parser.add_argument("--seeds", type=int, nargs="*", default=[101], help="unseen seeds of the examination")

@@ -8,28 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evalkit.models.tiny import build
 
 Size = tuple[int, int]
+
+# What ends a line of patches.
+NEWLINE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Widths and depths of tower and language model; a picture is cut into tiles of `tile` pixels (height, width)."""
 
-    tile: int = 336
+    tile: int = 168
     patch: int = 14
     width: int = 256
     hidden: int = 1024
     text_hidden: int = 704
     layers: int = 6
+    text_layers: int = 5
     heads: int = 4
 
     @property
     def grid(self) -> list[list[int]]:
-        """The sizes (height, width) that a picture may be scaled to."""
-        one, two = self.tile, 2 * self.tile
-        return [[one, one], [one, two], [two, one], [two, two]]
+        """The sizes (height, width) that a picture may be scaled to: up to nine tiles, four along an edge."""
+        edges = [self.tile * count for count in (1, 2, 3, 4)]
+        return [[height, width] for height in edges for width in edges if height * width <= 9 * self.tile**2]
 
     @property
     def side(self) -> int:
@@ -38,7 +45,7 @@ class Shape:
 
 
 # For a look at whether training runs, not for reading.
-SMALL = Shape(tile=112, width=64, hidden=128, text_hidden=128, layers=2, heads=2)
+SMALL = Shape(tile=56, width=64, hidden=128, text_hidden=128, layers=2, text_layers=2, heads=2)
 
 
 def files(shape: Shape) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def files(shape: Shape) -> dict[str, Any]:
     config["text_config"] |= {
         "hidden_size": shape.width,
         "intermediate_size": shape.text_hidden,
-        "num_hidden_layers": shape.layers,
+        "num_hidden_layers": shape.text_layers,
         "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.heads,
         "head_dim": shape.width // shape.heads,
@@ -92,15 +99,25 @@ def fitted(size: Size, shape: Shape) -> tuple[Size, Size, tuple[int, int]]:
     return (best[0], best[1]), inner, ((best[0] - inner[0]) // 2, (best[1] - inner[1]) // 2)
 
 
-def tokens(size: Size, shape: Shape) -> int:
-    """Return how many tokens a picture of `size` (height, width) takes: a thumbnail's, and its tiles' less padding."""
+def places(size: Size, shape: Shape) -> NDArray[np.int64]:
+    """Return, for each token of a picture of `size` (height, width), the patch it stands for, or NEWLINE.
+
+    Patches count on from the thumbnail's, then tile by tile; the model reads a thumbnail and then, line by line over
+    all tiles, what is not padding.
+    """
     (whole_height, whole_width), _, _ = fitted(size, shape)
+    side = shape.side
     rows, columns = whole_height // shape.patch, whole_width // shape.patch
+    tiles = np.arange(rows * columns).reshape(rows // side, columns // side, side, side)
+    sheet = side**2 + tiles.swapaxes(1, 2).reshape(rows, columns)
     if size[1] / size[0] > columns / rows:
-        rows -= 2 * ((rows - int(round(size[0] * (columns / size[1]), 7))) // 2)
+        cut = (rows - int(round(size[0] * (columns / size[1]), 7))) // 2
+        sheet = sheet[cut : rows - cut]
     else:
-        columns -= 2 * ((columns - int(round(size[1] * (rows / size[0]), 7))) // 2)
-    return shape.side**2 + rows * (columns + 1)
+        cut = (columns - int(round(size[1] * (rows / size[0]), 7))) // 2
+        sheet = sheet[:, cut : columns - cut]
+    lines = np.concatenate([sheet, np.full((len(sheet), 1), NEWLINE)], axis=1)
+    return np.concatenate([np.arange(side**2), lines.ravel()])
 
 
 def write_parts(folder: Path, shape: Shape) -> None:

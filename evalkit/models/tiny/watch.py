@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
+from string import ascii_lowercase
 from typing import Any
 from unittest.mock import patch
 
@@ -24,7 +25,17 @@ from evalkit.tasks.mini import ai2d, chartqa, drawing, lettering, mathvista, mml
 # A letter and its middle, in pixels of the finished picture.
 Glyph = tuple[float, float, str]
 WORD = re.compile(r"[A-Za-z]+")
-VOWELS, CONSONANTS = "aeiou", "bcdfghjklmnprstvwz"
+# What syllables are made of; nothing is as likely as one of the many.
+ONSETS = (
+    *[""] * 6, *"bcdfghjklmnpqrstvwxyz" * 2, "bl", "br", "ch", "cl", "cr", "dr", "fl", "fr", "gl", "gr", "kn", "ph",
+    "pl", "pr", "qu", "sc", "sh", "sk", "sl", "sm", "sn", "sp", "st", "sw", "th", "tr", "tw", "wh", "wr", "str", "thr",
+)  # fmt: skip
+NUCLEI = (*"aeiou" * 6, *"yy", "ai", "au", "ea", "ee", "ei", "ey", "ia", "ie", "io", "oa", "oo", "ou", "ow", "oy", "ue",
+          "ui")  # fmt: skip
+CODAS = (
+    *[""] * 24, *"bcdfgklmnprstvwxyz" * 2, "ck", "ff", "ft", "gh", "ld", "ll", "lt", "mp", "nd", "ng", "nk", "nt", "rd",
+    "rk", "rl", "rm", "rn", "rs", "rt", "rry", "sh", "ss", "st", "ster", "tch", "th", "tt", "tter",
+)  # fmt: skip
 # What evaluation names people, places and things by. Forms, months and questions are the same in training.
 NAMES = (
     *words.FIRST, *words.LAST, *words.PLACES, *words.TOWNS, *words.PLAIN, *mathvista.PUPILS, *mathvista.GOODS,
@@ -36,9 +47,20 @@ VOCABULARY = frozenset(word.lower() for name in NAMES for word in WORD.findall(n
 
 
 def invented(rng: Random, length: int) -> str:
-    """Return a word that can be spoken, of so many letters."""
-    first = rng.randrange(2)
-    return "".join(rng.choice((CONSONANTS, VOWELS)[(first + place) % 2]) for place in range(length))
+    """Return a word of so many letters, mostly one that can be spoken, and never one of evaluation's.
+
+    Its letters follow each other in more ways than in any language, lest a reader spell what it expects to see.
+    """
+    word = ""
+    while not word or word in VOCABULARY:
+        if rng.random() < 0.25:
+            word = "".join(rng.choice(ascii_lowercase) for _ in range(length))
+            continue
+        word = ""
+        while len(word) < length:
+            word += rng.choice(ONSETS) + rng.choice(NUCLEI) + rng.choice(CODAS)
+        word = word[:length]
+    return word
 
 
 # Fields of MEGA-Bench's rows that name metrics and not things.
