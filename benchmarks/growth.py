@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from measure import Figures, Table, publish, spent
+from measure import Figures, Table, peak, publish, spent
 from overhead import Null
 
 from evalkit import config, pipeline
@@ -91,11 +90,6 @@ def asked_and_scored(setup: Setup, timed: Clock) -> None:
     scores = timed("score", lambda: pipeline.grade(run, task))
     timed("score again", lambda: pipeline.grade(run, task))
     timed("summarise", lambda: summarise(run, task, scores))
-
-
-def peak() -> float:
-    """Return the most MiB that this process has taken so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -138,3 +139,8 @@ def publish(figures: Figures) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     written = {**asdict(figures), "versions": versions(figures.packages)}
     (RESULTS / f"{figures.name}.json").write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def peak() -> float:
+    """Return the most MiB that this process has taken so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from measure import Figures, Table, publish, spent
+from measure import Figures, Table, peak, publish, spent
 
 from evalkit import pipeline
 from evalkit.responses import ResponseLog, quarantine
@@ -90,11 +90,6 @@ def measured(folder: Path, n: int) -> dict[str, float]:
     found["index peak"] = peak() - before
     assert [each.key for each in waiting] == [key(n - 1)]
     return found
-
-
-def peak() -> float:
-    """Return the most MiB that this process has taken so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def main() -> None:
