@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
@@ -36,11 +36,12 @@ CYCLES = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A multiple-choice question; `wrong` has three options or more, of which three are shown."""
+    """A multiple-choice question and its working; `wrong` has three options or more, of which three are shown."""
 
     question: str
     gold: str
     wrong: tuple[str, ...]
+    working: str
 
 
 def _face(rng: Random) -> str:
@@ -87,6 +88,13 @@ def _web(rng: Random, zoom: float) -> tuple[Canvas, Asked]:
     return canvas, _ask_web(rng, levels, eaten)
 
 
+def _arrow(levels: list[list[str]], foods: Container[str], eaters: Container[str]) -> str:
+    """Name a level with one of the foods, the level above it, and which eat which; all from left to right."""
+    lower, upper = next(pair for pair in pairwise(levels) if any(name in foods for name in pair[0]))
+    ends = ([name for name in lower if name in foods], [name for name in upper if name in eaters])
+    return f"{', '.join(lower)} / {', '.join(upper)}. {' > '.join(map(', '.join, ends))}"
+
+
 def _ask_web(rng: Random, levels: list[list[str]], eaten: Mapping[str, list[str]]) -> Asked:
     names = sorted(eaten)
     animals = [name for level in levels[1:] for name in level]
@@ -98,20 +106,26 @@ def _ask_web(rng: Random, levels: list[list[str]], eaten: Mapping[str, list[str]
         case "eater":
             gold = rng.choice(eaten[one])
             wrong = tuple(name for name in names if name not in (*eaten[one], one))
-            return Asked(f"According to the diagram, which of these eats the {one.lower()}?", gold, wrong)
+            working = f"{_arrow(levels, (one,), eaten[one])}. {gold}"
+            return Asked(f"According to the diagram, which of these eats the {one.lower()}?", gold, wrong, working)
         case "food":
             gold = rng.choice(foods[eater])
             wrong = tuple(name for name in names if name not in (*foods[eater], eater))
-            return Asked(f"Which of these is food for the {eater.lower()} in this food web?", gold, wrong)
+            working = f"{_arrow(levels, foods[eater], (eater,))}. {gold}"
+            return Asked(f"Which of these is food for the {eater.lower()} in this food web?", gold, wrong, working)
         case "producer":
-            return Asked("Which of these is a producer in the food web?", rng.choice(levels[0]), tuple(animals))
+            gold = rng.choice(levels[0])
+            working = f"bottom {', '.join(levels[0])}. {gold}"
+            return Asked("Which of these is a producer in the food web?", gold, tuple(animals), working)
         case "top":
             wrong = tuple(name for name in names if eaten[name])
-            return Asked("Which of these is not eaten by anything in the diagram?", levels[-1][0], wrong)
+            gold = levels[-1][0]
+            return Asked("Which of these is not eaten by anything in the diagram?", gold, wrong, f"top {gold}")
         case _:
             number = len(foods[eater])
             wrong = tuple(str(other) for other in range(1, 6) if other != number)
-            return Asked(f"How many kinds of food does the {eater.lower()} eat in the diagram?", str(number), wrong)
+            asked = f"How many kinds of food does the {eater.lower()} eat in the diagram?"
+            return Asked(asked, str(number), wrong, f"{_arrow(levels, foods[eater], (eater,))}. {number}")
 
 
 def _cycle(rng: Random, zoom: float) -> tuple[Canvas, Asked]:
@@ -136,13 +150,22 @@ def _cycle(rng: Random, zoom: float) -> tuple[Canvas, Asked]:
     match rng.choice(("after", "after", "before", "count")):
         case "after":
             wrong = tuple(stage for stage in stages if stage != after)
-            return canvas, Asked(f"Which stage comes directly after the stage '{stages[here]}'?", after, wrong)
+            asked = f"Which stage comes directly after the stage '{stages[here]}'?"
+            return canvas, Asked(asked, after, wrong, f"{_round(stages, here)}. {after}")
         case "before":
             wrong = tuple(stage for stage in stages if stage != before)
-            return canvas, Asked(f"From which stage does the stage '{stages[here]}' develop?", before, wrong)
+            asked = f"From which stage does the stage '{stages[here]}' develop?"
+            return canvas, Asked(asked, before, wrong, f"{_round(stages, here)}. {before}")
         case _:
             wrong = tuple(str(number) for number in range(3, 9) if number != len(stages))
-            return canvas, Asked("How many stages does the diagram show?", str(len(stages)), wrong)
+            top = min(range(len(stages)), key=lambda number: spot(first + number * turn)[1])
+            counted = "; ".join(f"{stages[(top + k) % len(stages)]} {k + 1}" for k in range(len(stages)))
+            working = f"{counted}. {len(stages)}"
+            return canvas, Asked("How many stages does the diagram show?", str(len(stages)), wrong, working)
+
+
+def _round(stages: Sequence[str], start: int) -> str:
+    return " > ".join((*stages[start:], *stages[: start + 1]))
 
 
 def _parts(rng: Random, zoom: float) -> tuple[Canvas, Asked]:
@@ -163,10 +186,13 @@ def _parts(rng: Random, zoom: float) -> tuple[Canvas, Asked]:
         canvas.oval((label - 15, height - 15, label + 15, height + 15), "white", drawing.INK, 1.2)
         canvas.text((label, height), letters[part], 17, anchor="mm")
     gold, *others = rng.sample(names, len(names))
+    marks = "; ".join(f"{letters[part]} {part}" for part in names)
     if rng.random() < 0.5:
         asked = f"Which letter marks the {gold.lower()} in the diagram of the {name}?"
-        return canvas, Asked(asked, letters[gold], tuple(letters[part] for part in others))
-    return canvas, Asked(f"Which part of the {name} is marked {letters[gold]}?", gold, tuple(others))
+        wrong = tuple(letters[part] for part in others)
+        return canvas, Asked(asked, letters[gold], wrong, f"{marks}. {letters[gold]}")
+    asked = f"Which part of the {name} is marked {letters[gold]}?"
+    return canvas, Asked(asked, gold, tuple(others), f"{marks}. {gold}")
 
 
 def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
@@ -180,5 +206,5 @@ def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
             "question": asked.question,
             "options": options,
             "answer": str(place),
-            "image": drawing.png(canvas.finished()),
+            "image": drawing.png(canvas.finished(), asked.working),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -90,35 +90,59 @@ def _draw(rng: Random, topic: Topic, data: Mapping[str, float], source: str) -> 
     return canvas.finished()
 
 
-def _ask(rng: Random, topic: Topic, data: Mapping[str, float], human: bool) -> tuple[str, str]:
+def read(data: Mapping[str, float], labels: Iterable[str]) -> str:
+    """Name the labels, each with its number beside it."""
+    return "; ".join(f"{label} {data[label]:g}" for label in labels)
+
+
+def sign(one: float, other: float) -> str:
+    """Return what stands between two numbers."""
+    return "<" if one < other else ">" if one > other else "="
+
+
+def against(data: Mapping[str, float], limit: float) -> str:
+    """Name every label with its number and on which side of the limit that is."""
+    return "; ".join(f"{label} {value:g} {sign(value, limit)}" for label, value in data.items())
+
+
+def _ask(rng: Random, topic: Topic, data: Mapping[str, float], human: bool) -> tuple[str, str, str]:
+    """Return a question, its answer and the working."""
     first, second = rng.sample(sorted(data), 2)
     where = "in " if topic in BY_YEAR else "for "
     kind = rng.choice(("difference", "truth", "truth", "count")) if human else rng.choice(("value", "value", "extreme"))
     match kind:
         case "difference":
             asked = f"What is the difference between the {topic.what} {where}{first} and that {where}{second}?"
-            return asked, f"{round(abs(data[first] - data[second]), 1):g}"
+            low, high = sorted((data[first], data[second]))
+            answer = f"{round(high - low, 1):g}"
+            return asked, answer, f"{read(data, (first, second))}. {high:g} - {low:g} = {answer}"
         case "truth":
             truth = rng.random() < 0.5
             if truth != (data[first] > data[second]):
                 first, second = second, first
-            return f"Is the {topic.what} {where}{first} greater than {where}{second}?", "Yes" if truth else "No"
+            answer = "Yes" if truth else "No"
+            asked = f"Is the {topic.what} {where}{first} greater than {where}{second}?"
+            compared = f"{data[first]:g} {sign(data[first], data[second])} {data[second]:g}"
+            return asked, answer, f"{read(data, (first, second))}. {compared}. {answer}"
         case "count":
             one = sorted(data, key=data.__getitem__)[rng.randrange(1, len(data) - 1)]
-            more = sum(value > data[one] for value in data.values())
-            return f"How many values in the chart are greater than that of {one}?", str(more)
+            more = str(sum(value > data[one] for value in data.values()))
+            others = {label: value for label, value in data.items() if label != one}
+            working = f"{read(data, (one,))}. {against(others, data[one])}. {more}"
+            return f"How many values in the chart are greater than that of {one}?", more, working
         case "value":
-            return f"What was the {topic.what} {where}{first}?", f"{data[first]:g}"
+            return f"What was the {topic.what} {where}{first}?", f"{data[first]:g}", read(data, (first,))
         case _:
             best, word = rng.choice(((max, "highest"), (min, "lowest")))
             asked = f"Which {topic.kind} has the {word} {topic.what}?"
             if topic in BY_YEAR:
                 asked = f"In which year was the {topic.what} the {word}?"
-            return asked, best(data, key=data.__getitem__)
+            answer = best(data, key=data.__getitem__)
+            return asked, answer, f"{read(data, data)}. {word} {data[answer]:g} {answer}"
 
 
-def chart(rng: Random, human: bool) -> tuple[Image.Image, str, str]:
-    """Draw a bar, line or pie chart; return it, a question, and the answer that its printed values give.
+def worked(rng: Random, human: bool) -> tuple[Image.Image, str, str, str]:
+    """Draw a bar, line or pie chart; return it, a question, the answer that its printed values give, and the working.
 
     `human` questions need a comparison or a sum, as those that people wrote for ChartQA.
     """
@@ -132,10 +156,15 @@ def chart(rng: Random, human: bool) -> tuple[Image.Image, str, str]:
     return _draw(rng, topic, data, f"Source: {words.company(rng)}"), *_ask(rng, topic, data, human)
 
 
+def chart(rng: Random, human: bool) -> tuple[Image.Image, str, str]:
+    """Return what `worked` does but the working."""
+    return worked(rng, human)[:3]
+
+
 def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
     """Yield n rows, human_test and augmented_test in turn, one chart each."""
     for index in range(n):
         human = index % 2 == 0
-        picture, question, answer = chart(Random(f"{seed}/{index}"), human)
+        picture, question, answer, working = worked(Random(f"{seed}/{index}"), human)
         half = "human_test" if human else "augmented_test"
-        yield {"type": half, "question": question, "answer": answer, "image": drawing.png(picture)}
+        yield {"type": half, "question": question, "answer": answer, "image": drawing.png(picture, working)}

@@ -59,8 +59,11 @@ def wrapped(words: str, size: float, width: float, face: str = PLAIN) -> list[st
     return lines
 
 
-def png(picture: Image.Image) -> bytes:
-    """Return the encoded file."""
+def png(picture: Image.Image, working: str = "") -> bytes:
+    """Return the encoded file.
+
+    `working` says how the answer follows from what is drawn: for those who teach a model, and no part of the file.
+    """
     buffer = io.BytesIO()
     # Stronger compression saves a tenth of the bytes and takes up to twice the time.
     picture.save(buffer, "PNG", compress_level=1)

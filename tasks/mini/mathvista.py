@@ -9,6 +9,7 @@ from random import Random
 
 from ..mathvista_query import query
 from . import charts, drawing, words
+from .chartqa import against, read, sign
 from .drawing import Canvas
 
 PUPILS = ("Wendy", "Carson", "Zach", "Lila", "Nicole", "Shane", "Henry", "Devin")
@@ -19,11 +20,15 @@ LEGS = ((3, 4, 5), (5, 12, 13), (8, 15, 17), (7, 24, 25), (20, 21, 29), (6, 8, 1
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A question on a picture: `wrong` choices where it has any, else a number with `precision` decimals or a list."""
+    """A question on a picture: `wrong` choices where it has any, else a number with `precision` decimals or a list.
+
+    `working` says how the gold answer follows, and ends with it but for a sign of degrees.
+    """
 
     canvas: Canvas
     question: str
     gold: str
+    working: str
     answer_type: str
     task: str
     skills: tuple[str, ...]
@@ -40,12 +45,15 @@ def _total(rng: Random, _: int) -> Problem:
     canvas = Canvas.blank(320, 210)
     canvas.table((20, 20), [("Pupil", "Articles read"), *((n, str(c)) for n, c in counts.items())], (140, 140), 15)
     first, second = rng.sample(names, 2)
-    question, gold = rng.choice((
-        (f"How many articles did {first} and {second} read in total?", counts[first] + counts[second]),
-        ("What is the range of the numbers?", max(counts.values()) - min(counts.values())),
+    one, other, low, high = counts[first], counts[second], min(counts.values()), max(counts.values())
+    question, gold, working = rng.choice((
+        (f"How many articles did {first} and {second} read in total?", one + other,
+         f"{read(counts, (first, second))}. {one} + {other} = {one + other}"),
+        ("What is the range of the numbers?", high - low,
+         f"{read(counts, counts)}. highest {high}; lowest {low}. {high} - {low} = {high - low}"),
     ))  # fmt: skip
     skills = ("arithmetic reasoning", "statistical reasoning")
-    return Problem(canvas, question, str(gold), "integer", "math word problem", skills, "table")
+    return Problem(canvas, question, str(gold), working, "integer", "math word problem", skills, "table")
 
 
 def _bars(rng: Random) -> tuple[Canvas, dict[str, float]]:
@@ -62,7 +70,9 @@ def _compared(rng: Random, place: int) -> Problem:
     high, low = sorted(rng.sample(sorted(data), 2), key=data.__getitem__, reverse=True)
     one, other = (high, low) if place % 2 == 0 else (low, high)
     gold, wrong = ("yes", "no") if one == high else ("no", "yes")
-    return Problem(canvas, f"Is {one} greater than {other}?", gold, "text", "figure question answering",
+    compared = f"{data[one]:g} {sign(data[one], data[other])} {data[other]:g}"
+    working = f"{read(data, (one, other))}. {compared}. {gold}"
+    return Problem(canvas, f"Is {one} greater than {other}?", gold, working, "text", "figure question answering",
                    ("statistical reasoning",), "bar chart", (wrong,))  # fmt: skip
 
 
@@ -71,7 +81,8 @@ def _counted(rng: Random, _: int) -> Problem:
     canvas, data = _bars(rng)
     limit = sorted(data.values())[rng.randint(0, 3)]
     gold = sum(value > limit for value in data.values())
-    return Problem(canvas, f"How many bars have values larger than {limit:g}?", str(gold), "integer",
+    working = f"{limit:g}. {against(data, limit)}. {gold}"
+    return Problem(canvas, f"How many bars have values larger than {limit:g}?", str(gold), working, "integer",
                    "figure question answering", ("statistical reasoning",), "bar chart")  # fmt: skip
 
 
@@ -90,7 +101,8 @@ def _angle(rng: Random, _: int) -> Problem:
         canvas.text((x + {"r": -6, "l": 6, "m": 0}[anchor[0]], y - 6 * (name == "R")), name, 17, anchor=anchor)
     canvas.text((190, 236), f"angle P = {left}, angle R = {at} (degrees)", 14, anchor="ma")
     steps = rng.sample([step for step in (-20, -15, -10, -5, 5, 10, 15, 20) if gold + step > 0], 3)
-    return Problem(canvas, "As shown in the figure, what is the degree of ∠Q?", f"{gold}°", "text",
+    working = f"P {left}; R {at}. 180 - {left} = {180 - left}; {180 - left} - {at} = {gold}"
+    return Problem(canvas, "As shown in the figure, what is the degree of ∠Q?", f"{gold}°", working, "text",
                    "geometry problem solving", ("algebraic reasoning", "geometry reasoning"), "geometry diagram",
                    tuple(f"{gold + step}°" for step in steps))  # fmt: skip
 
@@ -106,7 +118,10 @@ def _hypotenuse(rng: Random, _: int) -> Problem:
     canvas.text((190, 220), str(long), 17, anchor="ma")
     canvas.text((204, 118), "x", 17, anchor="lm")
     wrong = {short + long, gold + 1, gold - 1, gold + 2 * scale + 1} - {gold}
-    return Problem(canvas, "Find x.", str(gold), "text", "geometry problem solving",
+    most = math.gcd(short, long)
+    ratio = f"{short} = {most} * {short // most}; {long} = {most} * {long // most}"
+    working = f"{short}; {long}. {ratio}; {most} * {gold // most} = {gold}"
+    return Problem(canvas, "Find x.", str(gold), working, "text", "geometry problem solving",
                    ("algebraic reasoning", "geometry reasoning"), "geometry diagram",
                    tuple(str(side) for side in rng.sample(sorted(wrong), 3)))  # fmt: skip
 
@@ -121,7 +136,9 @@ def _price(rng: Random, _: int) -> Problem:
     first, second = rng.sample(goods, 2)
     question = f"How much money does {name} need to buy a {first} and a {second}?"
     gold = str(round((cents[first] + cents[second]) / 100, 2))
-    return Problem(canvas, question, gold, "float", "math word problem", ("arithmetic reasoning",), "table",
+    one, other, both = (f"{c / 100:.2f}" for c in (cents[first], cents[second], cents[first] + cents[second]))
+    working = f"{first} {one}; {second} {other}. {one} + {other} = {both}. {gold}"
+    return Problem(canvas, question, gold, working, "float", "math word problem", ("arithmetic reasoning",), "table",
                    precision=2.0, unit="$")  # fmt: skip
 
 
@@ -136,7 +153,8 @@ def _length(rng: Random, _: int) -> Problem:
         canvas.line([(x, 78), (x, 78 + (16 if mark % 10 == 0 else 11 if mark % 5 == 0 else 7))], "#5a4a30")
         if mark % 10 == 0:
             canvas.text((x, 98), str(mark // 10), 13, anchor="ma")
-    return Problem(canvas, "How long is the bar above the ruler?", str(tenths / 10), "float",
+    gold = str(tenths / 10)
+    return Problem(canvas, "How long is the bar above the ruler?", gold, gold, "float",
                    "visual question answering", ("numeric commonsense",), "synthetic scene",
                    precision=1.0, unit="centimeters")  # fmt: skip
 
@@ -152,7 +170,8 @@ def _same(rng: Random, _: int) -> Problem:
     canvas = Canvas.blank(420, 290)
     canvas.text((210, 10), f"Honey harvested in {rng.choice(words.TOWNS)} (tonnes)", 15, anchor="ma", bold=True)
     charts.columns(canvas, (30, 44, 390, 250), data, rng.sample(drawing.PALETTE, 1))
-    return Problem(canvas, "In which two years was the harvest the same?", str(twins), "list",
+    working = f"{read(data, data)}. {twins[0]} and {twins[1]} {numbers[0]}. {twins}"
+    return Problem(canvas, "In which two years was the harvest the same?", str(twins), working, "list",
                    "figure question answering", ("statistical reasoning",), "bar chart")  # fmt: skip
 
 
@@ -173,7 +192,7 @@ def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
             "pid": str(index + 1),
             "question": made.question,
             "image": f"images/{index + 1}.png",
-            "decoded_image": drawing.png(picture),
+            "decoded_image": drawing.png(picture, made.working),
             "choices": choices,
             "unit": made.unit,
             "precision": made.precision,

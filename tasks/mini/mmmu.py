@@ -47,7 +47,9 @@ def rows(seed: int, n: int) -> Iterator[Mapping[str, object]]:
         written = _open(problem) if index % 7 == 3 else None
         if written:
             (question, answer), options, kind = written, [], "open"
-        pictures = [drawing.png(figure.finished()) for figure in problem.figures]
+        pictures = [
+            drawing.png(figure.finished(), "" if k else problem.working) for k, figure in enumerate(problem.figures)
+        ]
         yield {
             "id": f"mini_{problem.subject}_{index // len(MAKERS) + 1}",
             "question": question,

@@ -91,7 +91,10 @@ def standard(seed: int, n: int) -> Iterator[Mapping[str, object]]:
     """Yield n rows of "standard (10 options)", each subject in turn."""
     for index in range(n):
         one = _posed(seed, index)
-        pictures = [drawing.png(figure.finished()) for figure in one.problem.figures]
+        working = one.problem.working
+        pictures = [
+            drawing.png(figure.finished(), "" if k else working) for k, figure in enumerate(one.problem.figures)
+        ]
         yield {
             "id": one.id,
             "question": one.problem.question,
@@ -111,7 +114,7 @@ def vision(seed: int, n: int) -> Iterator[Mapping[str, object]]:
         one = _posed(seed, index)
         yield {
             "id": one.id,
-            "image": drawing.png(_screenshot(Random(f"{seed}/{index}/sheet"), one)),
+            "image": drawing.png(_screenshot(Random(f"{seed}/{index}/sheet"), one), one.problem.working),
             "options": str(list(one.options)),
             "answer": one.answer,
             "subject": one.problem.subject,

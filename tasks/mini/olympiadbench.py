@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from . import charts, drawing, words
+from . import charts, drawing, problems, words
 from .drawing import Canvas
 
 COLUMNS = 9
@@ -19,7 +19,10 @@ COLUMNS = 9
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A question in both languages and its answer; `<image_k>` stands for the k-th of the figures, from 1."""
+    """A question in both languages and its answer; `<image_k>` stands for the k-th of the figures, from 1.
+
+    `working` is one line from what the figures show to the answer; empty where there are none.
+    """
 
     subfield: str
     en: str
@@ -32,6 +35,7 @@ class Problem:
     unit: str | None = None
     error: str | None = None
     multiple: bool = False
+    working: str = ""
 
 
 def triangle(rng: Random) -> Problem:
@@ -43,16 +47,20 @@ def triangle(rng: Random) -> Problem:
     canvas.text((180, 220), str(a), 18, anchor="ma")
     canvas.text((36, 130), str(b), 18, anchor="rm")
     root = math.isqrt(square)
+    gold = str(root) if root * root == square else f"\\sqrt{{{square}}}"
     return Problem(
         "Geometry", "The legs of the right triangle in <image_1> are given. How long is its hypotenuse?",
         "<image_1>中直角三角形的两条直角边已给出，求斜边的长。",
-        str(root) if root * root == square else f"\\sqrt{{{square}}}", f"${a}^2+{b}^2={square}$", figures=(canvas,),
+        gold, f"${a}^2+{b}^2={square}$", figures=(canvas,),
+        working=f"{a}, {b}. {a} * {a} = {a * a}; {b} * {b} = {b * b}; {a * a} + {b * b} = {square}. {gold}",
     )  # fmt: skip
 
 
 def disc(rng: Random) -> Problem:
     """Ask for what a circle leaves of the square around it."""
     radius, canvas = rng.randint(2, 9), Canvas.blank(280, 280)
+    side, inner = 2 * radius, radius**2
+    gold = f"{side**2}-{inner}\\pi"
     canvas.box((40, 40, 240, 240), "#cfd8e3", width=2)
     canvas.oval((40, 40, 240, 240), "white", width=2)
     canvas.line([(140, 140), (240, 140)], width=2)
@@ -60,7 +68,8 @@ def disc(rng: Random) -> Problem:
     return Problem(
         "Geometry", "What is the area of the shaded part of the square in <image_1>, outside of the circle?",
         "求<image_1>的正方形中圆外阴影部分的面积。",
-        f"{4 * radius**2}-{radius**2}\\pi", f"$(2 \\cdot {radius})^2-\\pi \\cdot {radius}^2$", figures=(canvas,),
+        gold, f"$(2 \\cdot {radius})^2-\\pi \\cdot {radius}^2$", figures=(canvas,),
+        working=f"{radius}. 2 * {radius} = {side}; {side} * {side} = {side**2}; {radius} * {radius} = {inner}. {gold}",
     )  # fmt: skip
 
 
@@ -79,6 +88,7 @@ def rectangles(rng: Random) -> Problem:
         "Geometry", "By how much is the area of the rectangle in <image_2> larger than of that in <image_1>?",
         "<image_2>中长方形的面积比<image_1>中长方形的面积大多少？",
         str(c * d - a * b), f"${c} \\cdot {d}-{a} \\cdot {b}$", figures=tuple(figures),
+        working=f"{a}, {b}; {c}, {d}. {c} * {d} = {c * d}; {a} * {b} = {a * b}; {c * d} - {a * b} = {c * d - a * b}",
     )  # fmt: skip
 
 
@@ -139,17 +149,18 @@ def pair(rng: Random) -> Problem:
 def resistors(rng: Random) -> Problem:
     """Ask for the current through two resistors in series."""
     one, two, current = rng.randint(2, 12), rng.randint(2, 12), rng.randint(2, 6)
-    canvas = Canvas.blank(420, 240)
+    volts, canvas = current * (one + two), Canvas.blank(420, 240)
     canvas.line([(60, 120), (60, 50), (350, 50), (350, 190), (60, 190), (60, 132)], width=2)
     canvas.line([(40, 120), (80, 120)], width=2)
     canvas.line([(50, 132), (70, 132)], width=4)
     for x, resistance in ((110, one), (240, two)):
         canvas.box((x, 38, x + 60, 62), "white", width=2)
         canvas.text((x + 30, 30), f"{resistance} ohm", 15, anchor="ms")
-    canvas.text((92, 126), f"{current * (one + two)} V", 15, anchor="lm")
+    canvas.text((92, 126), f"{volts} V", 15, anchor="lm")
     return Problem(
         "Electromagnetism", "What is the current in the circuit of <image_1>?", "求<image_1>所示电路中的电流。",
-        str(current), f"$I=\\frac{{{current * (one + two)}}}{{{one}+{two}}}$", figures=(canvas,), unit="A",
+        str(current), f"$I=\\frac{{{volts}}}{{{one}+{two}}}$", figures=(canvas,), unit="A",
+        working=f"{one} ohm, {two} ohm, {volts} V. {one} + {two} = {one + two}; {volts} / {one + two} = {current}",
     )  # fmt: skip
 
 
@@ -166,6 +177,7 @@ def ride(rng: Random) -> Problem:
         "小车的速度随时间的变化如<image_1>所示，求它在8秒内行驶的路程。",
         str(2 * sum(speeds)), "$s=\\int v \\, dt$", figures=(canvas,), unit="m",
         context=("A cart moves on a straight track.", "一辆小车在直线轨道上运动。"),
+        working=problems.travelled(speeds),
     )  # fmt: skip
 
 
@@ -211,7 +223,7 @@ def rows(subset: str, seed: int, n: int, first_id: int = 1) -> Iterator[Mapping[
     for index in range(n):
         one = makers[index % len(makers)](Random(f"{seed}/{subset}/{index}"))
         english = language == "en"
-        pictures = [drawing.png(figure.finished()) for figure in one.figures]
+        pictures = [drawing.png(figure.finished(), "" if k else one.working) for k, figure in enumerate(one.figures)]
         yield {
             "id": first_id + index,
             "question": one.en if english else one.zh,

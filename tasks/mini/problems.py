@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +15,10 @@ Cells = tuple[tuple[bool, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A question of a subject; `<image k>` in a text stands for the k-th of the figures, counted from 1."""
+    """A question of a subject; `<image k>` in a text stands for the k-th of the figures, counted from 1.
+
+    `working` is one line from what the figures show to the right answer; empty where nothing can be worked out.
+    """
 
     subject: str
     question: str
@@ -24,12 +28,27 @@ class Problem:
     img_type: str
     explanation: str
     difficulty: str
+    working: str
 
 
 def _near(rng: Random, gold: int, step: int, form: str = "{}") -> tuple[str, ...]:
     """Return nine other values in steps from the right one, which may be anywhere among them; none is below 1."""
     below = rng.randint(0, min(9, (gold - 1) // step))
     return tuple(form.format(gold + step * k) for k in range(-below, 10 - below) if k)
+
+
+def _product(one: int, other: int) -> str:
+    """Return how to multiply with a number below 100; the result itself is left out."""
+    tens, ones = other // 10 * 10, other % 10
+    parts = f" = {one} * {tens} + {one} * {ones} = {one * tens} + {one * ones}" if tens and ones else ""
+    return f"{one} * {other}{parts}"
+
+
+def travelled(speeds: Sequence[int]) -> str:
+    """Return how far one comes with speeds every 2 seconds, the first and the last of them 0."""
+    _, one, two, three, _ = speeds
+    sums = f"{one} + {two} = {one + two}; {one + two} + {three} = {sum(speeds)}"
+    return f"{', '.join(map(str, speeds))}. {sums}; 2 * {sum(speeds)} = {2 * sum(speeds)}"
 
 
 def income(rng: Random) -> Problem:
@@ -40,10 +59,13 @@ def income(rng: Random) -> Problem:
     accounts, canvas = rng.sample([*earned, *spent, *other], 7), Canvas.blank(420, 270)
     canvas.table((20, 20), [("Account", "Balance ($)"), *((n, f"{v:,}") for n, v in accounts)], (240, 140), 15)
     plus, minus = sum(v for _, v in earned), sum(v for _, v in spent)
+    one, two, three, four, five = (v for kind in ("revenue", "expense") for n, v in accounts if n.endswith(kind))
+    costs = f"{three:,} + {four:,} = {three + four:,}; {three + four:,} + {five:,} = {minus:,}"
     return Problem(
         "Accounting", "What is the net income of the firm whose balances are given in <image 1>?",
         f"${plus - minus:,}", _near(rng, plus - minus, 500, "${:,}"), (canvas,), "Tables",
         f"Revenues of {plus:,} less expenses of {minus:,}; cash and payables are not part of income.", "Medium",
+        f"{one:,} + {two:,} = {plus:,}; {costs}; {plus:,} - {minus:,} = ${plus - minus:,}",
     )  # fmt: skip
 
 
@@ -68,6 +90,7 @@ def circuit(rng: Random) -> Problem:
         "Electronics", "What is the total resistance that the battery sees in the circuit of <image 1>?",
         f"{first + pair} ohm", _near(rng, first + pair, 1, "{} ohm"), (canvas,), "Diagrams",
         f"R2 and R3 in parallel make {pair} ohm, in series with R1.", "Medium",
+        f"R1 {first}; R2 {one}; R3 {two}. {one} | {two} = {pair}; {first} + {pair} = {first + pair} ohm",
     )  # fmt: skip
 
 
@@ -81,7 +104,7 @@ def motion(rng: Random) -> Problem:
     return Problem(
         "Physics", "<image 1> shows the speed of a cart on a straight track. How far does it travel in the 8 seconds?",
         f"{2 * sum(speeds)} m", _near(rng, 2 * sum(speeds), rng.choice((2, 4)), "{} m"), (canvas,), "Plots and Charts",
-        "The distance is the area under the graph.", "Medium",
+        "The distance is the area under the graph.", "Medium", f"{travelled(speeds)} m",
     )  # fmt: skip
 
 
@@ -99,10 +122,12 @@ def tree(rng: Random) -> Problem:
     walk = rng.choice(sorted(walks))
     orders = {kind: " ".join(names[at] for at in walks[kind]) for kind in walks}
     right = orders.pop(walk)
+    levels = "; ".join(" ".join(names[start : 2 * start + 1]) for start in (0, 1, 3))
     swapped = [right[: 2 * at] + right[2 * at + 2] + " " + right[2 * at] + right[2 * at + 3 :] for at in range(6)]
     return Problem(
         "Computer_Science", f"In which order does a {walk} traversal visit the nodes of the tree in <image 1>?",
         right, (*orders.values(), " ".join(names), *swapped), (canvas,), "Trees and Graphs", "", "Easy",
+        f"{levels}. {walk} {right}",
     )  # fmt: skip
 
 
@@ -115,10 +140,12 @@ def revenue(rng: Random) -> Problem:
     table.table((20, 20), [("Product", "Units sold"), *((name, str(sold[name])) for name in goods)], (140, 120), 15)
     chart.text((200, 12), "Price per unit ($)", 16, anchor="ma", bold=True)
     charts.columns(chart, (30, 46, 370, 238), {name: price[name] for name in rng.sample(goods, 4)}, drawing.PALETTE)
-    total = round(sold[goods[0]] * price[goods[0]])
+    units, each = sold[goods[0]], round(price[goods[0]])
+    total = units * each
     asked = f"Prices are given in <image 2> and quantities in <image 1>. What is the revenue from {goods[0]}?"
     return Problem("Marketing", asked, f"${total:,}", _near(rng, total, 15, "${:,}"), (table, chart), "Tables",
-                   "Revenue is price times quantity.", "Easy")  # fmt: skip
+                   "Revenue is price times quantity.", "Easy",
+                   f"{goods[0]} {units}; {goods[0]} {each}. {_product(units, each)} = ${total:,}")  # fmt: skip
 
 
 def _pattern(cells: Cells, colour: str) -> Canvas:
@@ -146,7 +173,7 @@ def turned(rng: Random) -> Problem:
     return Problem(
         "Design", "Which figure is <image 1> after a quarter turn clockwise?", gold,
         tuple(token for token in tokens if token != gold), tuple(_pattern(cells, colour) for cells in (first, *shown)),
-        "Icons and Symbols", "", "Medium",
+        "Icons and Symbols", "", "Medium", "",
     )  # fmt: skip
 
 
@@ -158,10 +185,13 @@ def mixture(rng: Random) -> Problem:
     sample, metal = rng.choice((200, 240, 300, 360, 400, 500)), rng.choice(metals)
     canvas = Canvas.blank(430, 300)
     charts.pie(canvas, (215, 150), 95, shares, rng.sample(drawing.PALETTE, 4), 15)
-    mass = round(sample * shares[metal] / 100)
+    mass, tenth, (tens, fives) = round(sample * shares[metal] / 100), sample // 10, divmod(round(shares[metal]), 10)
+    half = f"; {tenth} / 2 = {tenth // 2}; {tenth * tens} + {tenth // 2} = {mass}" if fives else ""
+    steps = f"{sample} / 10 = {tenth}; {tenth} * {tens} = {tenth * tens}{half}"
     asked = f"<image 1> gives the composition of an alloy by mass. How much {metal.lower()} is in {sample} g of it?"
     return Problem("Chemistry", asked, f"{mass} g", _near(rng, mass, 5, "{} g"), (canvas,), "Plots and Charts",
-                   f"{shares[metal]:g}% of {sample} g.", "Easy")  # fmt: skip
+                   f"{shares[metal]:g}% of {sample} g.", "Easy",
+                   f"{metal} {shares[metal]:g}%, {sample} g. {steps} g")  # fmt: skip
 
 
 def growth(rng: Random) -> Problem:
@@ -173,18 +203,22 @@ def growth(rng: Random) -> Problem:
     canvas.text((290, 12), f"Population of {rng.choice(words.TOWNS)} (thousands)", 16, anchor="ma", bold=True)
     charts.curve(canvas, (24, 50, 556, 280), people, rng.choice(drawing.PALETTE), 14)
     gaps = [f"{year} to {year + step}" for year in years[:-1]]
-    gold = gaps[rises.index(max(rises))]
+    most, values = rises.index(max(rises)), [round(value) for value in people.values()]
+    gold = gaps[most]
+    read = "".join(f"{value} {rise:+} " for value, rise in zip(values[:-1], rises, strict=True))
+    best = f"{rises[most]:+}: {values[most]} to {values[most + 1]}"
     return Problem("Geography", "In which period did the population in <image 1> grow most?", gold,
-                   tuple(gap for gap in gaps if gap != gold), (canvas,), "Plots and Charts", "", "Easy")  # fmt: skip
+                   tuple(gap for gap in gaps if gap != gold), (canvas,), "Plots and Charts", "", "Easy",
+                   f"{read}{values[-1]}. {best}; {gold}")  # fmt: skip
 
 
 def lever(rng: Random) -> Problem:
     """Ask for the mass that balances a beam."""
     near, ratio, load, side = rng.randint(2, 4), rng.choice((2, 3)), rng.randint(4, 25), rng.choice((-1, 1))
-    canvas = Canvas.blank(540, 230)
+    far, canvas = near * ratio, Canvas.blank(540, 230)
     canvas.polygon([(270, 128), (240, 186), (300, 186)], "#c3c8cd")
     canvas.box((20, 120, 520, 129), "#8a6d4b")
-    for metres, mass in ((-near, "m"), (near * ratio, f"{load} kg")):
+    for metres, mass in ((-near, "m"), (far, f"{load} kg")):
         x = 270 + side * metres * 19
         canvas.box((x - 26, 76, x + 26, 119), "#dce8f5", width=1.5)
         canvas.text((x, 98), mass, 16, anchor="mm")
@@ -196,4 +230,5 @@ def lever(rng: Random) -> Problem:
         "Mechanical_Engineering", "The beam in <image 1> is light and in balance. What is the mass m?",
         f"{load * ratio} kg", _near(rng, load * ratio, 1, "{} kg"), (canvas,), "Diagrams",
         "The products of mass and distance from the support are equal.", "Medium",
+        f"{near} m, {far} m, {load} kg. {far} / {near} = {ratio}; {ratio} * {load} = {load * ratio} kg",
     )  # fmt: skip
