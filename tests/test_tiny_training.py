@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from importlib.resources import files
 from itertools import islice, pairwise
+from operator import add, eq, gt, lt, mul, sub, truediv
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -16,7 +20,8 @@ import pytest
 from evalkit import config
 from evalkit.images import decode
 from evalkit.models.tiny import build, trained
-from evalkit.models.tiny.feed import CODES, IGNORED, Room, collated, labelled, prepared, tiled
+from evalkit.models.tiny.drills import drill
+from evalkit.models.tiny.feed import CODES, FINAL, IGNORED, Room, collated, labelled, prepared, tiled
 from evalkit.models.tiny.learner import Learner
 from evalkit.models.tiny.lessons import Lesson, basics, exams, rendered
 from evalkit.models.tiny.trained import SMALL, Shape, places
@@ -79,7 +84,7 @@ def test_exams_have_other_words_and_the_form_that_is_asked_for(watch: Watch) -> 
     with watch.watching():
         lessons = list(islice(exams(tasks, Random(1), watch), 20))
     for lesson in lessons:
-        assert not VOCABULARY & {word.lower() for word in WORD.findall(lesson.answer)}
+        assert not VOCABULARY & {word.lower() for word in WORD.findall(lesson.thought + lesson.answer)}
         cot = "Final Answer: <answer>" in lesson.prompt
         assert ("Final Answer: " in lesson.answer) == cot
         [glyphs] = lesson.glyphs
@@ -101,7 +106,7 @@ def test_drawing_is_as_before_once_training_has_looked(watch: Watch) -> None:
 def test_letters_are_where_their_ink_is(watch: Watch) -> None:
     with watch.watching():
         for kind in range(30):
-            [lesson] = basics(Random(kind), watch, 1.0)
+            [lesson] = basics(Random(kind), watch, 0.1)
             picture = lesson.pictures[0].convert("L")
             [glyphs] = lesson.glyphs
             for x, y, letter in glyphs or []:
@@ -130,14 +135,53 @@ def test_a_patch_has_the_letters_over_it() -> None:
     assert (labelled([], (336, 336), Shape()) == 0).all()
 
 
+def worth(text: str) -> Fraction:
+    """Return what sums of products and quotients come to."""
+    if step := re.fullmatch(r"(.*) ([-+]) (.*?)", text) or re.fullmatch(r"(.*) ([*/]) (.*?)", text):
+        value: Fraction = {"+": add, "-": sub, "*": mul, "/": truediv}[step[2]](worth(step[1]), worth(step[3]))
+        return value
+    return Fraction(text)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_drills_are_right(seed: int) -> None:
+    asked, answer = drill(Random(seed))
+    assert (asked + answer).replace("\n", "").isprintable()
+    for stated in answer.replace(",", "").split("; "):
+        if re.fullmatch(r"[-\d.+*/= ]+", stated) and " = " in stated:
+            assert len({worth(side) for side in stated.split(" = ")}) == 1, stated
+        elif pair := re.fullmatch(r"([\d.]+) ([<>=]) ([\d.]+)", stated):
+            assert {"<": lt, ">": gt, "=": eq}[pair[2]](Decimal(pair[1]), Decimal(pair[3])), stated
+    for option, letter in re.findall(r"(?:^|; )([^;]+) \(([A-J])\)", answer):
+        assert re.search(rf"^(\({letter}\)|{letter}\.) {re.escape(option)}$", asked, re.MULTILINE), answer
+    if asked.startswith(("highest", "lowest")):
+        best = max if asked.startswith("highest") else min
+        number = best((Decimal(each.rsplit(" ", 1)[1]), each) for each in asked.split(": ")[1].split("; "))[1]
+        assert answer == f"{asked.split(':')[0]} {number.rsplit(' ', 1)[1]} {number.rsplit(' ', 1)[0]}"
+
+
+def test_a_lettered_answer_says_its_option_first(watch: Watch) -> None:
+    tasks = config.setup(["task=mmmu", "task=ai2d"]).tasks
+    found = 0
+    with watch.watching():
+        for lesson in islice(exams(tasks, Random(2), watch), 40):
+            letter = re.fullmatch(r" \(([A-D])\)\nAnswer: ([A-D])", lesson.answer)
+            if letter:
+                shown = re.findall(r"^\(?([A-D])[.)] (.*)$", lesson.prompt, re.MULTILINE)
+                assert letter[1] == letter[2]
+                assert lesson.thought.endswith(dict(shown)[letter[1]])
+                found += 1
+    assert found > 20
+
+
 def small_lessons(watch: Watch) -> list[Lesson]:
     """Lessons with one picture, with two, and with none."""
     with watch.watching():
-        lessons = [next(basics(Random(k), watch, 1.0)) for k in range(3)]
+        lessons = [next(basics(Random(k), watch, 0.1)) for k in range(3)]
     one, two = lessons[:2]
     both = Lesson("both", one.prompt + two.prompt.removeprefix("<s>"), one.pictures + two.pictures,
                   one.glyphs + two.glyphs, two.answer)  # fmt: skip
-    return [*lessons, both, Lesson("none", "<s>user: say x\nassistant:", (), (), "x")]
+    return [*lessons, both, Lesson("none", "<s>user: say x\nassistant:", (), (), "x", thought="w: ")]
 
 
 def test_a_batch_asks_for_answers_alone(watch: Watch) -> None:
@@ -154,10 +198,16 @@ def test_a_batch_asks_for_answers_alone(watch: Watch) -> None:
         wanted = batch["targets"][start:end]
         assert wanted[wanted != IGNORED].tolist() == one.ids[one.start :].tolist()
         assert wanted[: one.start - 1].eq(IGNORED).all()
+        weights = batch["weights"][start:end].tolist()
+        thought, answer = one.final - one.start, len(one.ids) - one.final
+        weight = FINAL if thought else 1.0
+        assert weights == [0.0] * (one.start - 1) + [1.0] * thought + [weight] * answer + [0.0]
         assert batch["positions"][start:end].tolist() == list(range(len(one.ids)))
     assert edges[-1] == 2048
     assert max(b - a for a, b in pairwise(edges)) <= room.longest
     assert batch["targets"][edges[len(lessons)] :].eq(IGNORED).all()
+    assert batch["weights"][edges[len(lessons)] :].eq(0).all()
+    assert [one.final - one.start for one in lessons] == [0, 0, 0, 0, 3]
 
 
 def test_the_learner_sees_and_says_what_the_model_will(watch: Watch) -> None:
@@ -199,11 +249,11 @@ def test_it_learns_is_saved_resumed_and_answers(tmp_path: Path, monkeypatch: pyt
         train.main()
         return [json.loads(line) for line in (tmp_path / out / "log.jsonl").read_text().splitlines()]
 
-    first = run("first", 6)
-    losses = [line["loss"] + line["patches"] for line in first if "loss" in line]
-    assert losses[-1] < losses[0]
+    first = run("first", 24)
+    losses = [line["loss"] for line in first if "loss" in line]
+    assert sum(losses[-4:]) < sum(losses[:4])
     again = run("second", 1, "--resume", str(tmp_path / "first"))
-    assert again[0]["loss"] + again[0]["patches"] < losses[0]
+    assert again[0]["loss"] < losses[0]
     (tmp_path / "first" / "state.pt").unlink()
     [bare] = run("third", 1, "--resume", str(tmp_path / "first"))
     assert bare["loss"] < losses[0]

@@ -21,6 +21,8 @@ from evalkit.models.tiny.watch import Glyph, Watch
 from evalkit.types import Task
 
 IGNORED = -100
+# What a token of the answer weighs beside one of the thought, which is many times as long.
+FINAL = 5.0
 # What a token that is no patch stands for, among the places of `trained.places`.
 TEXT = -2
 CODES = {token: index for index, token in enumerate(build.VOCABULARY)}
@@ -73,15 +75,16 @@ def labelled(glyphs: Sequence[Glyph] | None, size: Size, shape: Shape) -> NDArra
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One lesson as arrays; `ids` has the prompt, then the answer from place `start` on, `places` the patches.
+    """One lesson as arrays; `ids` has the prompt, then a thought from place `start` on and the answer from `final` on.
 
-    A patch is counted from the lesson's first thumbnail on.
+    A patch in `places` is counted from the lesson's first thumbnail on.
     """
 
     kind: str
     ids: NDArray[np.int64]
     places: NDArray[np.int64]
     start: int
+    final: int
     crops: NDArray[np.uint8]
     labels: NDArray[np.int16]
 
@@ -101,13 +104,14 @@ def prepared(lesson: Lesson, shape: Shape) -> Prepared:
         crops.append(tiled(picture, shape))
         labels.append(labelled(glyphs, size, shape))
         patches += len(crops[-1]) * shape.side**2
-    answer = [*map(_code, lesson.answer), build.END]
+    answer = [*map(_code, lesson.thought + lesson.answer), build.END]
     start = sum(map(len, ids))
     return Prepared(
         lesson.kind,
         np.concatenate([*ids, np.array(answer, np.int64)]),
         np.concatenate([*spots, np.full(len(answer), TEXT)]),
         start,
+        start + len(lesson.thought),
         np.concatenate(crops),
         np.concatenate(labels),
     )
@@ -140,12 +144,13 @@ class Room:
 def collated(lessons: Sequence[Prepared], shape: Shape, room: Room) -> dict[str, Any]:
     """Return a batch of lessons one after another, always of the same size, so that its steps are compiled once.
 
-    ids, targets (the next token where it belongs to an answer, else IGNORED), places (into the batch's patches, then
-    NEWLINE or TEXT) and positions (in the lesson) are (tokens,), bounds (lessons + 1,) where each lesson begins and
-    ends, pixels (tiles, tile, tile, 3), labels (tiles, patches, 2).
+    ids, targets (the next token where it belongs to an answer, else IGNORED), their weights, places (into the batch's
+    patches, then NEWLINE or TEXT) and positions (in the lesson) are (tokens,), bounds (lessons + 1,) where each lesson
+    begins and ends, pixels (tiles, tile, tile, 3), labels (tiles, patches, 2).
     """
     ids = np.full(room.tokens, build.PAD, np.int64)
     targets = np.full(room.tokens, IGNORED, np.int64)
+    weights = np.zeros(room.tokens, np.float32)
     spots = np.full(room.tokens, TEXT, np.int64)
     positions = np.zeros(room.tokens, np.int64)
     bounds = np.full(room.lessons + 1, room.tokens, np.int32)
@@ -157,14 +162,17 @@ def collated(lessons: Sequence[Prepared], shape: Shape, room: Room) -> dict[str,
         bounds[number] = at
         ids[at:end], positions[at:end] = one.ids, np.arange(len(one.ids))
         targets[at + one.start - 1 : end - 1] = one.ids[one.start :]
+        weights[at + one.start - 1 : end - 1] = 1.0
+        if one.final > one.start:
+            weights[at + one.final - 1 : end - 1] = FINAL
         spots[at:end] = np.where(one.places >= 0, one.places + tile * shape.side**2, one.places)
         pixels[tile:last], labels[tile:last] = one.crops, one.labels
         at, tile = end, last
     # The rest is cut as well, since none may be longer than `longest`.
     rest = range(at, room.tokens, room.longest)
     bounds[len(lessons) : len(lessons) + len(rest)] = rest
-    arrays = {"ids": ids, "targets": targets, "places": spots, "positions": positions, "bounds": bounds,
-              "pixels": pixels, "labels": labels}  # fmt: skip
+    arrays = {"ids": ids, "targets": targets, "weights": weights, "places": spots, "positions": positions,
+              "bounds": bounds, "pixels": pixels, "labels": labels}  # fmt: skip
     made = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {"kinds": [one.kind for one in lessons], "longest": room.longest, **made}
 

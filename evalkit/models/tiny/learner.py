@@ -77,7 +77,8 @@ class Learner(torch.nn.Module):
         """
         seen = self._seen(batch["pixels"])
         logits = self._read(batch, seen).float()
-        answers = functional.cross_entropy(logits, batch["targets"], ignore_index=IGNORED)
+        each = functional.cross_entropy(logits, batch["targets"], ignore_index=IGNORED, reduction="none")
+        answers = (each * batch["weights"]).sum() / batch["weights"].sum().clamp(min=1)
         wrong = (logits.argmax(-1) != batch["targets"]) & (batch["targets"] != IGNORED)
         letters = self.head(seen.detach() if head_alone else seen).float().unflatten(-1, (2, -1)).flatten(0, 2)
         labels = batch["labels"].long().flatten()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from evalkit.data import Mini
 from evalkit.images import decode
-from evalkit.models.tiny import build
+from evalkit.models.tiny import build, drills
 from evalkit.models.tiny.watch import Glyph, Watch, invented
 from evalkit.rows import Row
 from evalkit.runners._question import question
@@ -23,8 +23,9 @@ from evalkit.types import Dataset, Request, Sample, Task
 WHOLE, LABEL = 110, 18
 BLOCK = 20
 # How often an exam is sat; 1 where nothing is said. Long ones cost many times as much as short ones.
-SHARES = {"docvqa": 3.0, "chartqa": 5.0, "ocrbench": 2.5, "ai2d": 2.5, "mmmu": 2.5, "mmmu_pro": 1.5, "mathvista": 1.5,
-          "megabench": 0.8, "olympiadbench": 0.7, "mmlongbench_doc": 0.4}  # fmt: skip
+SHARES = {"docvqa": 2.0, "chartqa": 5.0, "ocrbench": 2.0, "ai2d": 6.0, "mmmu": 3.5, "mmmu_pro": 3.5, "mathvista": 2.5,
+          "megabench": 0.8, "olympiadbench": 0.9, "mmlongbench_doc": 0.4}  # fmt: skip
+DIRECT = 0.1  # the share of questions asked without reasoning
 LONGEST_ANSWER = 300
 SIGNS = (("#2f5d8a", "#ffffff"), ("#f4efe2", "#1f2a60"), ("#e9e2cf", "#3a2a1c"), ("#33433a", "#e8f0d8"),
          ("#ffffff", "#202428"), ("#ffffff", "#202428"), ("#20242c", "#f2c84b"))  # fmt: skip
@@ -34,7 +35,7 @@ SIGNS = (("#2f5d8a", "#ffffff"), ("#f4efe2", "#1f2a60"), ("#e9e2cf", "#3a2a1c"),
 class Lesson:
     """A prompt as the chat template renders it, its pictures, what to answer, and the letters on each picture.
 
-    A picture whose letters are not known has None.
+    A picture whose letters are not known has None. `thought` is what to say before the answer.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Lesson:
     pictures: tuple[Image.Image, ...]
     glyphs: tuple[list[Glyph] | None, ...]
     answer: str
+    thought: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,13 @@ def exams(tasks: Sequence[Task], rng: Random, watch: Watch) -> Iterator[Lesson]:
 
 def _papers(task: Task, rng: Random, watch: Watch) -> Iterator[Lesson]:
     while True:
-        style = "direct" if rng.random() < 0.2 else task.style
+        style = "direct" if rng.random() < DIRECT else task.style
         paper = replace(task, source=Renamed(Mini(rng.randrange(10**6, 10**9), BLOCK), watch), style=style)
         watch.others.clear()
         lessons = [_exam(paper, sample, watch) for sample in paper.load()]
         watch.glyphs.clear()
         watch.texts.clear()
+        watch.workings.clear()
         yield from (lesson for lesson in lessons if lesson is not None)
 
 
@@ -109,17 +112,25 @@ def _exam(task: Task, sample: Sample, watch: Watch) -> Lesson | None:
         return None
     request = task.render(sample)
     asked = question(request)
-    said = asked.answered(answer)
+    # An option is named by its letter, also where its text would do.
+    texts = {option: letter for letter, option in asked.options.items() if isinstance(option, str)}
+    letter = answer if answer in asked.options else texts.get(answer, answer)
+    working = next(filter(None, (watch.workings.get(image.sha256) for image in request.images)), "")
+    thought, said = "", asked.answered(letter)
     if task.style == "cot":
-        option = asked.options.get(answer)
-        thought = _thought([watch.texts.get(image.sha256, []) for image in request.images], answer)
-        chosen = option if isinstance(option, str) else ""
-        said = "\n".join((". ".join(filter(None, (thought, chosen))), said)).strip()
-    if len(said) > LONGEST_ANSWER:
+        option = asked.options.get(letter)
+        seen = _thought([watch.texts.get(image.sha256, []) for image in request.images], answer)
+        thought = working or ". ".join(filter(None, (seen, option if isinstance(option, str) else "")))
+    elif "boxed" in asked.form:
+        thought = working  # the prompt wants a solution in any style
+    if thought:
+        # The letter stands beside its option before it is the answer.
+        said = f"{f' ({letter})' if asked.lettered else ''}\n{said}"
+    if len(thought) + len(said) > LONGEST_ANSWER:
         return None
     pictures = tuple(decode(image) for image in request.images)
     glyphs = tuple(watch.glyphs.get(image.sha256) for image in request.images)
-    return Lesson(task.name, rendered(request), pictures, glyphs, said)
+    return Lesson(task.name, rendered(request), pictures, glyphs, said, thought)
 
 
 def _thought(seen: Sequence[Sequence[str]], answer: str) -> str:
@@ -133,9 +144,15 @@ def _thought(seen: Sequence[Sequence[str]], answer: str) -> str:
 
 def basics(rng: Random, watch: Watch, progress: float) -> Iterator[Lesson]:
     """Yield one lesson in reading; pages have one row at first and up to eight when `progress` passes 0.45."""
-    kind = rng.choices(("word", "page", "chart"), (2, 5, 3))[0]
+    late = progress > 0.1
+    kind = rng.choices(("word", "page", "chart", "list", "drill"), (2, 4, 3, 5 * late, 12 * late))[0]
     watch.chosen.clear()
-    if kind == "word":
+    if kind == "drill":
+        asked, answer = drills.drill(rng)
+        yield Lesson(kind, f"{build.SPECIAL[build.BEGIN]}user: {asked}\nassistant:", (), (), answer)
+    elif kind == "list":
+        yield _list(rng)
+    elif kind == "word":
         yield _word(rng)
     elif kind == "page":
         most = 1 if progress < 0.08 else min(8, 1 + round((progress - 0.08) / 0.37 * 7))
@@ -190,6 +207,23 @@ def _page(rng: Random, rows: int) -> Lesson:
         return _lesson("page", canvas, "Read the whole text.", "\n".join(f"{label}: {value}" for label, value in lines))
     label, value = rng.choice(lines)
     return _lesson("page", canvas, f"What is the value for '{label}'?", value)
+
+
+def _list(rng: Random) -> Lesson:
+    shown = drills.options(rng, rng.choice((2, 4, 4, 5, 8, 10, 10)))
+    size, columns = rng.randint(13, 17), rng.choice((1, 2))
+    canvas = drawing.Canvas.blank(rng.randint(336, 700), round(size * 1.8 * -(-len(shown) // columns)) + 40)
+    mark, rows = rng.choice(("{}. {}", "({}) {}")), -(-len(shown) // columns)
+    lettered = list(zip(drills.LETTERS, shown, strict=False))
+    for number, one in enumerate(lettered):
+        spot = (20 + number // rows * canvas.size[0] / 2, 20 + number % rows * size * 1.8)
+        canvas.text(spot, mark.format(*one), size)
+    if rng.random() < 0.4:
+        said = "\n".join(mark.format(*one) for one in lettered)
+        return _lesson("list", canvas, "Read the options.", said[:LONGEST_ANSWER])
+    rng.shuffle(lettered)
+    said = "; ".join(f"{option} ({letter})" for letter, option in lettered[: rng.randint(1, 5)])
+    return _lesson("list", canvas, "Which letters have the options?", said)
 
 
 def _chart(rng: Random) -> Lesson:

@@ -42,6 +42,7 @@ NAMES = (
     *(street.split()[0] for street in words.STREETS), *(topic for group in (chartqa.COUNTRIES, chartqa.SHOPS,
     chartqa.FRUIT, chartqa.TRAVEL, chartqa.CROPS) for topic in group), *mmlongbench_doc.AWARDS,
     *(name for web in ai2d.WEBS.values() for level in web for name in level),
+    *(stage for stages in ai2d.CYCLES.values() for stage in stages),
 )  # fmt: skip
 VOCABULARY = frozenset(word.lower() for name in NAMES for word in WORD.findall(name) if len(word) > 2)
 
@@ -69,7 +70,7 @@ SCORERS = ("metric_info", "metrics", "eval_context")
 
 @dataclass
 class Watch:
-    """What was drawn: by the SHA-256 of a picture's file its letters, and its texts in the order of writing.
+    """What was drawn: by the SHA-256 of a picture's file its letters, its texts as they were written, and its working.
 
     `faces` are files of fonts to write with. Names are exchanged for invented ones, the same each time.
     """
@@ -78,6 +79,7 @@ class Watch:
     faces: Sequence[str]
     glyphs: dict[str, list[Glyph]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
+    workings: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
 
@@ -125,13 +127,14 @@ class Watch:
             picture.info["texts"] = canvas.image.info.get("texts", [])
             return picture
 
-        def png(picture: Image.Image) -> bytes:
+        def png(picture: Image.Image, working: str = "") -> bytes:
             buffer = io.BytesIO()
             picture.save(buffer, "PNG", compress_level=0)
             name = hashlib.sha256(buffer.getvalue()).hexdigest()
             if "glyphs" in picture.info:
                 self.glyphs[name] = picture.info["glyphs"]
                 self.texts[name] = picture.info["texts"]
+            self.workings[name] = self.renamed(working)
             self.chosen.clear()
             return buffer.getvalue()
 
