@@ -52,8 +52,7 @@ bench: .venv/.dev ## measure what evalkit costs on this machine and write docs/p
 	@mkdir -p results/benchmarks
 	@for name in $(BENCH); do \
 		echo "== $$name"; \
-		case $$name in api_client|vllm_gpu) json="--json results/benchmarks/$$name.json";; *) json=;; esac; \
-		$(BIN)/python benchmarks/$$name.py $$json || exit 1; \
+		$(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 	@$(BIN)/python benchmarks/pages.py
 

@@ -1,6 +1,6 @@
 """The endpoint runner against a bare asyncio client of the same SDK, on a server of this machine that takes 50 ms.
 
-python benchmarks/api_client.py [--requests 1000] [--in-flight 64] [--rounds 5] [--memory 100000] [--json FILE]
+python benchmarks/api_client.py [--requests 1000] [--in-flight 64] [--rounds 5] [--memory 100000]
 
 Both sides alternate; the ratio is the median of the rounds'. Seconds of the processor are the client's own, so that a
 busy machine does not move them much. `--memory` asks so many more questions, each with a picture, drawn as the runner
@@ -20,9 +20,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from measure import Figures, Table, publish
 
 from evalkit.images import from_bytes
 from evalkit.runners.openai import OpenAIRunner
@@ -138,7 +139,6 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds that the server takes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", type=int, default=0, help="requests of the memory part")
-    parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     requests = [Request((Message("user", (f"question {number}",)),), 16) for number in range(chosen.requests)]
     clients: dict[str, Callable[[str, Sequence[Request], int], float]] = {"bare": bare, "evalkit": ours}
@@ -155,31 +155,39 @@ def main() -> None:
     rates = {name: chosen.requests / statistics.median(each) for name, each in seconds.items()}
     ratios = [one / other for one, other in zip(seconds["bare"], seconds["evalkit"], strict=True)]
     busy = {name: 1000 * statistics.median(each) / chosen.requests for name, each in processor.items()}
-    result = {
-        "requests": chosen.requests,
-        "in_flight": chosen.in_flight,
-        "latency": chosen.latency,
-        "cores": os.cpu_count(),
-        "openai": version("openai"),
-        "requests_per_second": rates,
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
-        "processor_ms_per_request": busy,
-        "memory_mib": mebibytes,
-        "memory_seconds": lasted,
-    }
-    workload = f"{chosen.requests} requests, {chosen.in_flight} in flight, {chosen.latency * 1000:g} ms"
-    print(f"{workload}, medians of {chosen.rounds}")
-    print(f"bare asyncio client   {rates['bare']:8.1f} requests/s   {busy['bare']:.2f} ms of processor each")
-    print(
-        f"evalkit               {rates['evalkit']:8.1f} requests/s   {busy['evalkit']:.2f} ms of processor each   "
-        f"{result['ratio']:.3f} of bare"
+    rows = tuple(
+        (name, f"{rates[key]:.0f}", f"{busy[key]:.2f} ms", f"{share:.2f}")
+        for name, key, share in (
+            ("bare asyncio client", "bare", 1.0),
+            ("evalkit", "evalkit", statistics.median(ratios)),
+        )
     )
+    tables = [Table("", ("client", "requests/s", "processor a request", "of bare"), rows)]
     if mebibytes:
-        print(f"memory over {chosen.memory:,} requests with a picture, {chosen.memory / lasted:.1f} a second:")
-        print("   ".join(f"{each:.1f} MiB after {number:,}" for number, each in mebibytes.items()))
-    if chosen.json:
-        chosen.json.write_text(json.dumps(result, indent=1) + "\n")
+        kept = tuple((f"{number:,}", f"{each:.1f} MiB") for number, each in mebibytes.items())
+        title = (
+            f"evalkit's memory over {chosen.memory:,} requests with a picture, {chosen.memory / lasted:.0f} a second"
+        )
+        tables.append(Table(title, ("after requests", "memory"), kept))
+    numbers: dict[str, object] = {
+        "seconds": seconds, "requests_per_second": rates, "ratios": ratios, "processor_ms_per_request": busy,
+        "memory_mib": mebibytes, "memory_seconds": lasted,
+    }  # fmt: skip
+    said = (
+        f"{chosen.requests:,} requests, {chosen.in_flight} in flight, to a server of this machine that takes "
+        f"{chosen.latency * 1000:g} ms; medians of {chosen.rounds} alternating rounds, and of their ratios"
+    )
+    publish(
+        Figures(
+            "api_client",
+            "Endpoints",
+            "python benchmarks/api_client.py",
+            said,
+            tuple(tables),
+            numbers,
+            ("openai", "httpx"),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 On a GPU, at the shape of Qwen2.5-VL-7B: `python benchmarks/vllm_gpu.py [--transformers]`. The two sides take turns on
 one engine, on the same 256 prompts with one picture each and answers of the same lengths (`workload.py`). Bare is
 `LLM.generate` on decoded pictures and one text, no answer put into words; the runner is asked as by a run: encoded
-pictures, the chat template, answers in words. Prints one JSON object, and writes it to `--json FILE`.
+pictures, the chat template, answers in words.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from unittest import mock
 import numpy as np
 import torch
 import workload
+from measure import Figures, Table, publish
 from safetensors.numpy import save_file
 
 from evalkit.images import decode
@@ -149,7 +150,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=workload.COUNT)
     parser.add_argument("--seconds", type=float, default=200, help="when to begin no further round, from the start")
     parser.add_argument("--small", action="store_true", help="a reduced shape, for a machine without a GPU")
-    parser.add_argument("--json", type=Path, help="a file for the figures, too")
     chosen = parser.parse_args()
     until = time.perf_counter() + chosen.seconds
     requests = workload.requests(chosen.count, *((56, 32) if chosen.small else ()))
@@ -157,21 +157,37 @@ def main() -> None:
         print(json.dumps(with_transformers(requests, chosen.small)))
         return
     lengths = [request.max_tokens for request in requests]
-    found: dict[str, object] = {
-        "workload": f"{len(requests)} prompts with a picture each; answers of {sum(lengths) / len(lengths):.0f} "
-        f"tokens in the mean, {max(lengths)} at most",
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-    }
+    found: dict[str, Any] = {}
     if chosen.transformers:
         # In a process of its own, which gives the GPU's memory back.
         again = [sys.executable, __file__, "--only-transformers", "--count", str(chosen.count)]
         done = subprocess.run([*again, *(["--small"] if chosen.small else [])], stdout=subprocess.PIPE, check=True)
         found["transformers"] = json.loads(done.stdout.splitlines()[-1])
     found.update(with_vllm(requests, chosen.small, until))
-    text = json.dumps(found, indent=1)
-    print(text)
-    if chosen.json is not None:
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+    publish(figures(found, lengths, chosen.small))
+
+
+def figures(found: dict[str, Any], lengths: Sequence[int], small: bool) -> Figures:
+    """Return the figures of `with_vllm`, and of `with_transformers` where it was measured, with their circumstances."""
+    rates, ratio = found["samples_per_second"], found["ratio"]
+    rows = [
+        (name, f"{rates[side]:.2f}", f"{share:.2f}", ", ".join(f"{each:.2f}" for each in found["rounds"][side]))
+        for name, side, share in (("bare engine", "bare", 1.0), ("evalkit, vllm", "runner", ratio))
+    ]
+    if "transformers" in found:
+        rate = found["transformers"]["samples_per_second"]
+        rows.append(("evalkit, transformers", f"{rate:.2f}", f"{rate / rates['bare']:.2f}", ""))
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    said = (
+        f"{len(lengths)} prompts with a picture each, answers of {sum(lengths) / len(lengths):.0f} tokens "
+        f"(16 to {max(lengths)}), {device}; the two sides in turns on one engine"
+    )
+    return Figures(
+        "vllm_gpu_small" if small else "vllm_gpu", "vLLM, Qwen2.5-VL-7B shape", "python benchmarks/vllm_gpu.py", said,
+        (Table("", ("", "samples/s", "of bare", "rounds"), tuple(rows)),), found, ("vllm", "torch", "transformers"),
+        ("Bare: `LLM.generate` with all requests at once, which processes all pictures before the first answer. "
+         "The runner hands requests over while the engine works.",),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
