@@ -14,7 +14,7 @@ from evalkit.commands.output import complain
 from evalkit.errors import EvalkitError
 from evalkit.interrupts import Terminated, terminable
 from evalkit.redaction import Plain
-from evalkit.usage import USAGE
+from evalkit.usage import USAGE, about
 
 # Each is a module of evalkit.commands with a function main(words) that returns the exit status.
 VERBS = (
@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] not in VERBS:
         complain(f"unknown command {words[0]!r}: type one of {', '.join(VERBS)}, or --help")
         return 2
+    if words[1:] in (["--help"], ["-h"]) and words[0] != "run":  # which knows its choices
+        print(about(words[0]), end="")
+        return 0
     if logging.lastResort is not None:  # what prints the warnings of a program that sets up no logging
         logging.lastResort.setFormatter(Plain())
     try:

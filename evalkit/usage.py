@@ -54,3 +54,14 @@ options
   --cfg job    print the composed configuration and stop
   --help       this text
 """
+
+
+def about(verb: str) -> str:
+    """Return the lines of USAGE that say how a verb is used."""
+    told, wanted = [], False
+    for line in USAGE.splitlines():
+        if line.startswith("  python"):
+            wanted = line.startswith(f"  python -m evalkit {verb} ")
+        if wanted and line:
+            told.append(line)
+    return "\n".join(told) + "\n"

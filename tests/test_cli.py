@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.cli import main
+from evalkit.cli import VERBS, main
 from evalkit.runners.replay import Scripted
 from evalkit.types import Failure, Request
 
@@ -163,6 +163,17 @@ def test_help_names_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(word in text for word in ("docvqa", "mmmu_pro", "+suite=", "replay", "data.path=DIR", "--multirun"))
     assert main([]) == 0
     assert "python -m evalkit run task=docvqa" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_how_it_is_used(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    assert capsys.readouterr().out.lstrip().startswith(f"python -m evalkit {verb} ")
+    assert main([verb, "-h"]) == 0
+    out = capsys.readouterr().out
+    assert f"python -m evalkit {verb}" in out
+    others = {other for other in VERBS if f"python -m evalkit {other} " in out} - {verb}
+    assert verb == "run" or not others
 
 
 @pytest.mark.parametrize(
