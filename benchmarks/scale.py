@@ -136,6 +136,7 @@ def figures(found: list[dict[str, float]]) -> Figures:
     )
     last = found[-1]
     times = TARGET / last["answers"]
+    reckoned = "In short," if times == 1 else f"The last line times {times:g}, for"
     restart = times * (last["check processor"] + last["index processor"])
     return Figures(
         name="scale",
@@ -148,7 +149,7 @@ def figures(found: list[dict[str, float]]) -> Figures:
         numbers={"runs": found},
         packages=("msgspec",),
         notes=(
-            f"The last line times {times:g}, for {TARGET:,} answers: a file of {times * last['gigabytes']:.1f} GB, "
+            f"{reckoned} {TARGET:,} answers: a file of {times * last['gigabytes']:.1f} GB, "
             f"{times * (last['write'] - last['simulation']) / 60:,.0f} minutes of writing where the workers take "
             f"{times * last['simulated hours']:,.0f} hours, {restart / 60:.1f} minutes of processor time for a "
             f"restart, and an index of {times * last['index peak'] / 1024:.1f} GiB.",

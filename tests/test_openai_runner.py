@@ -131,6 +131,8 @@ def test_a_rate_limit_is_waited_out_as_long_as_the_server_asks() -> None:
         (error(408, "too slow"), "timeout", "too slow"),
         (error(400, "prompt too long"), "request", "prompt too long"),
         (error(413, "too large"), "request", "too large"),
+        (lambda exchange: exchange.send(400, b'{"detail": "no such model"}'), "request", "no such model"),
+        (lambda exchange: exchange.send(502, b"<html>bad gateway</html>"), "server", "bad gateway"),
         (error(400, f"{KEY} " * 100), "request", "$OPENAI_API_KEY $OPENAI_API_KEY"),
         (lambda exchange: exchange.send(200, b"{not json"), "server", "{not json"),
         (lambda exchange: exchange.send(200, f'{{"echo": "{KEY}"}}'.encode()), "server", "$OPENAI_API_KEY"),

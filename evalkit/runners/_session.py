@@ -100,7 +100,7 @@ class Session:
             silence = f"{runner.max_retries + 1} x {runner.timeout:g} s"
             return _Mishap(0, Failure("timeout", f"{runner.url} gave no answer within {silence}"))
         except sdk.APIStatusError as error:
-            return _Mishap(error.status_code, Failure(_kind(error.status_code), error.message))
+            return _Mishap(error.status_code, Failure(_kind(error.status_code), _told(error)))
         except sdk.APIError as error:
             cause = error.__cause__ or error
             return _Mishap(0, Failure("server", f"{runner.url}: {error.message} ({type(cause).__name__}: {cause})"))
@@ -133,6 +133,13 @@ class Session:
         """Shorten what a server said, which may repeat the key that it was sent."""
         text = text.replace(self.key, f"${self.runner.api_key_env}") if self.key else text
         return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}..."
+
+
+def _told(error: Any) -> str:
+    """Return what a server said; the SDK's message leaves out a body that is not of the official form."""
+    said = " ".join(error.response.text.split())
+    message: str = error.message
+    return message if not said or any(part in message for part in (" - ", said)) else f"{message} - {said}"
 
 
 def _kind(status: int) -> FailureKind:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evalkit import config, pipeline
-from evalkit.models.tiny.lessons import gold
+from evalkit.models.tiny.lessons import gold, named
 from evalkit.runners._question import question
 from evalkit.runners.transformers import TransformersRunner
 from evalkit.types import Sample, Score, Task
@@ -31,7 +31,8 @@ def examine(checkpoint: Path, seeds: Sequence[int], n: int, batch_size: int = 32
                 found = task.extract(sample, text)
                 value = task.score(sample, found.prediction)
                 scores.append(Score(sample.id, sample.group, found.prediction, found.rule, "ok", value))
-                exact += text.strip().endswith(question(each.request).answered(gold(sample)))
+                asked_for = question(each.request)
+                exact += text.strip().endswith(asked_for.answered(named(asked_for, gold(sample))))
             total = task.aggregate(task.settle([one for one, _ in sat], scores))
             yield {
                 "seed": seed,

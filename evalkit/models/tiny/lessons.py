@@ -14,7 +14,7 @@ from evalkit.images import decode
 from evalkit.models.tiny import build, drills
 from evalkit.models.tiny.watch import Glyph, Watch, invented
 from evalkit.rows import Row
-from evalkit.runners._question import question
+from evalkit.runners._question import Question, question
 from evalkit.tasks.mini import charts, drawing, words
 from evalkit.types import Dataset, Request, Sample, Task
 
@@ -106,15 +106,19 @@ def gold(sample: Sample) -> str:
     return str(said)
 
 
+def named(asked: Question, answer: str) -> str:
+    """Return an option's letter, also where its text would do, and any other answer as it is."""
+    texts = {option: letter for letter, option in asked.options.items() if isinstance(option, str)}
+    return answer if answer in asked.options else texts.get(answer, answer)
+
+
 def _exam(task: Task, sample: Sample, watch: Watch) -> Lesson | None:
     answer = gold(sample)
     if not answer or task.needs_judge(sample):
         return None
     request = task.render(sample)
     asked = question(request)
-    # An option is named by its letter, also where its text would do.
-    texts = {option: letter for letter, option in asked.options.items() if isinstance(option, str)}
-    letter = answer if answer in asked.options else texts.get(answer, answer)
+    letter = named(asked, answer)
     working = next(filter(None, (watch.workings.get(image.sha256) for image in request.images)), "")
     thought, said = "", asked.answered(letter)
     if task.style == "cot":
