@@ -69,7 +69,7 @@ MAY_IMPORT = {
     ),
     # Training is a program of its own, which draws and scores as a run does.
     **dict.fromkeys(
-        [f"evalkit.models.tiny.{name}" for name in ("train", "examination", "feed", "lessons", "watch")],
+        [f"evalkit.models.tiny.{name}" for name in ("train", "examination", "feed", "lessons", "drills", "watch")],
         (
             "evalkit",
             "evalkit.config",
