@@ -35,7 +35,8 @@ class Behaviour:
     the order in which they are shown. `right` and `wrong` are the mean values, in [0, 1], of the gold answer and of the
     next sample's gold answer, each given in the form that the prompt asks for. `score` is the task's, on its own scale,
     and `step` what one of its samples is worth. Of the first samples with pictures, `seen` were answered otherwise when
-    these were blank, and `alone` were answered the same when asked one by one.
+    these were blank, and `alone` were answered the same when asked one by one. `answers` are digests of all answers, in
+    the samples' order, with spaces between; empty in older records.
     """
 
     prompts: str
@@ -46,6 +47,7 @@ class Behaviour:
     step: float
     seen: int
     alone: int
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def behaviour(
         step=round(score[1] / len(samples), 4),
         seen=sum(blank[request.key] != answers.get(request.key) for request in probed),
         alone=sum(response.text == answers.get(response.key) for response in alone),
+        answers=" ".join(_digest([answers.get(request.key, "")])[:8] for request in requests),
     )
 
 
@@ -177,6 +180,11 @@ def moved(now: Behaviour, then: Behaviour, same_drawing: bool) -> list[str]:
             found.append(f"the scorer gives {what} {getattr(now, name):.3f} and gave {getattr(then, name):.3f}")
     if abs(now.score - then.score) > FLIPPED * then.step + 1e-6:
         found.append(f"the score is {now.score:.2f} and was {then.score:.2f}")
+    # A score may hide that a few answers changed which have something in common, such as two pictures.
+    told, known = now.answers.split(), then.answers.split()
+    changed = sum(one != other for one, other in zip(told, known, strict=False))
+    if same_drawing and changed > FLIPPED:
+        found.append(f"{changed} of {len(told)} answers are others than recorded")
     if now.seen < then.seen - FLIPPED:
         found.append(f"{now.seen} of {PROBED} answers depend on the picture, where {then.seen} did")
     if now.alone < then.alone - FLIPPED:

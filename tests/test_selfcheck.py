@@ -17,7 +17,7 @@ from evalkit.runners.replay import Scripted
 from evalkit.selfcheck import PROBED, Behaviour, Blanked, Released, blanked, moved
 from evalkit.types import Image, Request, Response
 
-THEN = Behaviour("p", "q", right=1.0, wrong=0.1, score=50.0, step=2.5, seen=4, alone=4)
+THEN = Behaviour("p", "q", right=1.0, wrong=0.1, score=50.0, step=2.5, seen=4, alone=4, answers="a b c d e")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ THEN = Behaviour("p", "q", right=1.0, wrong=0.1, score=50.0, step=2.5, seen=4, a
         ({"wrong": 1.0}, "the scorer gives wrong answers 1.000 and gave 0.100"),
         ({"score": 42.5}, "the score is 42.50 and was 50.00"),
         ({"seen": 0}, f"0 of {PROBED} answers depend on the picture, where 4 did"),
+        ({"answers": "a b x y z"}, "3 of 5 answers are others than recorded"),
         ({"alone": 1}, f"1 of {PROBED} answers are the same alone as in a batch, where 4 were"),
     ],
 )
@@ -39,8 +40,9 @@ def test_each_kind_of_change_is_named(change: dict[str, object], said: str) -> N
 
 def test_what_another_machine_may_change_is_no_change() -> None:
     assert moved(THEN, THEN, same_drawing=True) == []
-    assert moved(replace(THEN, score=45.0, seen=2, alone=3), THEN, same_drawing=True) == []
-    assert moved(replace(THEN, pictures="x"), THEN, same_drawing=False) == []
+    assert moved(replace(THEN, score=45.0, seen=2, alone=3, answers="a b x d y"), THEN, same_drawing=True) == []
+    assert moved(replace(THEN, pictures="x", answers="v w x y z"), THEN, same_drawing=False) == []
+    assert moved(THEN, replace(THEN, answers=""), same_drawing=True) == []
 
 
 def rendered(task: str) -> list[Request]:
@@ -96,6 +98,24 @@ def test_swapped_pictures_fail_and_name_the_benchmark(
     monkeypatch.setattr("evalkit.tasks.mmmu.interleave", swapped)
     assert command.main(WORDS) == 1
     assert "evalkit: mmmu: the pictures changed (pixels, or their order)" in capsys.readouterr().err
+
+
+def test_pictures_that_a_runner_swaps_fail(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["model=chance", "task=mmmu"]
+    looks = Scripted(lambda request: " ".join(image.sha256 for image in request.images))
+    monkeypatch.setattr(Chance, "generate", lambda _, requests: looks.generate(requests))
+    command.main([*words, "--record"])
+
+    def of_two_the_last_first(request: Request) -> str:
+        pictures = [image.sha256 for image in request.images]
+        return " ".join(reversed(pictures) if len(pictures) == 2 else pictures)
+
+    swaps = Scripted(of_two_the_last_first)
+    monkeypatch.setattr(Chance, "generate", lambda _, requests: swaps.generate(requests))
+    assert command.main(words) == 1
+    assert "mmmu: 4 of 40 answers are others than recorded" in capsys.readouterr().err
 
 
 def test_blank_pictures_and_a_broken_scorer_fail(
