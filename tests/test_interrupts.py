@@ -27,17 +27,10 @@ from evalkit.types import Request, Response
 
 ROOT = Path(__file__).parents[1]
 REQUESTS = [ask((f"{number} + {number}?",), 2) for number in range(12)]
+pytestmark = pytest.mark.usefixtures("sigint")
 STOPS = pytest.mark.parametrize(
     ("number", "raised", "status"), [(signal.SIGINT, KeyboardInterrupt, 130), (signal.SIGTERM, Terminated, 143)]
 )
-
-
-@pytest.fixture(autouse=True)
-def _heard() -> Iterator[None]:
-    """Have SIGINT raise KeyboardInterrupt, here and in what is started, where a shell has had the tests ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @STOPS

@@ -54,6 +54,7 @@ def until(true: Callable[[], bool]) -> bool:
     return true()
 
 
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finding the cluster's processes needs /proc")
 def test_ctrl_c_stores_what_is_in_flight_and_ends_the_cluster_and_the_model_alone_goes_on(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
@@ -61,7 +62,7 @@ def test_ctrl_c_stores_what_is_in_flight_and_ends_the_cluster_and_the_model_alon
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "RAY_AUTH_TOKEN": mark}
     command = [sys.executable, "-m", "evalkit", "run", "task=docvqa", f"results_dir={tmp_path}"]
     own = ["model.of=chance", "model.of.name=slow", "model.of.runner._target_=slow.Slow"]
-    ray = ["model=ray", *own, "+model.of.runner.pause=0.6", "+model.init.object_store_memory=80000000"]
+    ray = ["model=ray", *own, "+model.of.runner.pause=0.15", "+model.init.object_store_memory=80000000"]
     answers = tmp_path / "runs/slow/docvqa/responses.jsonl"
     # In a session of its own, so that the signal reaches it and its cluster as Ctrl-C in a terminal does.
     run = subprocess.Popen([*command, *ray], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
