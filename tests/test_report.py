@@ -215,6 +215,15 @@ def test_the_hub_is_left_alone_unless_asked(tmp_path: Path) -> None:
     assert summary(written(tmp_path, hub=True))["runs"][0]["note"] == ""
 
 
+def test_generated_questions_are_called_so_beside_their_score(tmp_path: Path) -> None:
+    answered(tmp_path, "alpha", "docvqa", lambda place, sample: "17", n=2)
+    label = '<span class="interval">mini, synthetic</span>'
+    assert written(tmp_path).count(label) == 1
+    result = run_of(tmp_path, "alpha", "docvqa").result
+    write_json(result, json.loads(result.read_text(encoding="utf-8")) | {"source": "hub"})
+    assert label not in written(tmp_path)
+
+
 def test_a_task_that_is_not_here_is_shown_without_pictures(tmp_path: Path) -> None:
     answered(tmp_path, "alpha", "docvqa", lambda place, sample: "17", n=2)
 
