@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] not in VERBS:
         complain(f"unknown command {words[0]!r}: type one of {', '.join(VERBS)}, or --help")
         return 2
-    if words[1:] in (["--help"], ["-h"]) and words[0] != "run":  # which knows its choices
+    if {"--help", "-h"} & set(words[1:]) and words[0] != "run":  # which knows its choices
         print(about(words[0]), end="")
         return 0
     if logging.lastResort is not None:  # what prints the warnings of a program that sets up no logging

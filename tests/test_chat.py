@@ -23,8 +23,7 @@ def test_the_embedded_model_is_asked_with_pictures(tmp_path: Path, capsys: pytes
     ("words", "says"),
     [
         ([], "chat needs a text"),
-        (["model=tiny"], "chat needs a text"),
-        (["model=tiny", "--help"], "chat needs a text: type python -m evalkit chat model=NAME"),
+        (["model=tiny"], "chat needs a text: type python -m evalkit chat model=NAME"),
         (["model=tiny", "What", "is it?"], "'What' is neither a key nor the text"),
         (["--loud", "Hi"], "unknown option '--loud'"),
         (["image=none.png", "Hi"], "image=none.png cannot be read"),

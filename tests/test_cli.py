@@ -174,6 +174,8 @@ def test_every_verb_says_how_it_is_used(verb: str, capsys: pytest.CaptureFixture
     assert f"python -m evalkit {verb}" in out
     others = {other for other in VERBS if f"python -m evalkit {other} " in out} - {verb}
     assert verb == "run" or not others
+    assert main([verb, "task=docvqa", "--help"]) == 0
+    assert f"python -m evalkit {verb}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
