@@ -23,8 +23,8 @@ from evalkit.types import Dataset, Request, Sample, Task
 WHOLE, LABEL = 110, 18
 BLOCK = 20
 # How often an exam is sat; 1 where nothing is said. Long ones cost many times as much as short ones.
-SHARES = {"docvqa": 2.0, "chartqa": 5.0, "ocrbench": 2.0, "ai2d": 6.0, "mmmu": 3.5, "mmmu_pro": 3.5, "mathvista": 2.5,
-          "megabench": 0.8, "olympiadbench": 0.9, "mmlongbench_doc": 0.4}  # fmt: skip
+SHARES = {"docvqa": 2.0, "chartqa": 5.0, "ocrbench": 2.0, "ai2d": 5.0, "mmmu": 3.5, "mmmu_pro": 3.5, "mathvista": 2.5,
+          "megabench": 1.6, "olympiadbench": 0.9, "mmlongbench_doc": 0.7}  # fmt: skip
 DIRECT = 0.1  # the share of questions asked without reasoning
 LONGEST_ANSWER = 300
 SIGNS = (("#2f5d8a", "#ffffff"), ("#f4efe2", "#1f2a60"), ("#e9e2cf", "#3a2a1c"), ("#33433a", "#e8f0d8"),
