@@ -10,7 +10,8 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,7 +82,7 @@ def on_processor(limit: int, rounds: int) -> Figures:
     """Measure the embedded model on the generated questions."""
     from evalkit import config, pipeline  # which need what a machine with a GPU may lack
 
-    setup = config.setup(["+suite=all", "model=tiny", f"limit={limit}", "model.runner.batch_size=null"])
+    setup = config.setup(["+suite=all", "model=tiny", f"limit={limit}"])
     asked = [each for task in setup.tasks for each in pipeline.render(task, pipeline.load(task, limit))]
     requests = list({each.key: each.request for each in asked}.values())
     runner: Any = setup.model.runner
@@ -94,18 +95,28 @@ def on_processor(limit: int, rounds: int) -> Figures:
             loop(model, processor, batch, size, cap)
 
     found: dict[str, list[float]] = {"one at a time": [], "static batches of 8": [], "evalkit": []}
+    reading = []
     for _ in range(rounds):
         found["one at a time"].append(seconds(lambda: static(1)))
         found["static batches of 8"].append(seconds(lambda: static(8)))
-        found["evalkit"].append(seconds(lambda: list(runner.generate(requests))))
-    rates = {name: len(requests) / statistics.median(times) for name, times in found.items()}
+        with watched(runner._engine._continuous._decoder) as split:
+            found["evalkit"].append(seconds(lambda: list(runner.generate(requests))))
+        reading.append(split["reading prompts"])
+        print({name: round(times[-1], 1) for name, times in found.items()}, split, flush=True)
+    middle = {name: statistics.median(times) for name, times in found.items()}
+    rates = {name: len(requests) / took for name, took in middle.items()}
     said = (
         f"{len(requests)} generated questions of {len(setup.tasks)} tasks, model tiny, up to {cap} tokens, "
-        f"{os.cpu_count()} cores, model on one"
+        f"{os.cpu_count()} cores, the model on {torch.get_num_threads()}; medians of {rounds} rounds"
+    )
+    read = statistics.median(reading)
+    note = (
+        f"Of evalkit's {middle['evalkit']:.1f} s reading prompts and pictures takes {read:.1f}: were all else free, it "
+        f"would be {middle['one at a time'] / read:.1f} times one at a time."
     )
     return Figures(
         "local_runner", "Local runner, embedded model", "python benchmarks/local_runner.py", said,
-        (table(rates),), {"samples_per_second": rates, "seconds": found}, PACKAGES,
+        (table(rates),), {"samples_per_second": rates, "seconds": found, "reading": reading}, PACKAGES, (note,),
     )  # fmt: skip
 
 
@@ -140,19 +151,14 @@ def on_gpu(small: bool) -> Figures:
         torch.cuda.empty_cache()
     engine = Engine(Loaded(processor, model), None, 4, None)
     list(engine.answer(brief[:8]))
-    split = {"reading prompts": 0.0, "decoding": 0.0}
-    decoder: Any = engine._continuous and engine._continuous._decoder
-    admit, step = decoder.admit, decoder.step
-    decoder.admit = timed(admit, split, "reading prompts")
-    decoder.step = timed(step, split, "decoding")
     said_of: dict[str, list[int]] = {}
     respond = engine.response
     engine.response = lambda request, tokens, count: respond(  # type: ignore[assignment]
         request, said_of.setdefault(request.key, list(tokens)), count
     )
-    start, answered = time.perf_counter(), list(engine.answer(requests))
-    took = time.perf_counter() - start
-    decoder.admit, decoder.step = admit, step
+    with watched(engine._continuous and engine._continuous._decoder) as split:
+        start, answered = time.perf_counter(), list(engine.answer(requests))
+        took = time.perf_counter() - start
     assert {each.key: each.completion_tokens for each in answered} == {each.key: each.max_tokens for each in requests}
     rates["evalkit"] = count / took
     split["waiting and the rest"] = took - sum(split.values())
@@ -204,6 +210,19 @@ def agreement(alone: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -
 def name_of(device: str) -> str:
     """Return the device in words."""
     return torch.cuda.get_device_name() if device == "cuda" else device
+
+
+@contextmanager
+def watched(decoder: Any) -> Iterator[dict[str, float]]:
+    """Yield how many seconds a decoder takes meanwhile for each part of its work."""
+    split = {"reading prompts": 0.0, "decoding": 0.0}
+    admit, step = decoder.admit, decoder.step
+    decoder.admit = timed(admit, split, "reading prompts")
+    decoder.step = timed(step, split, "decoding")
+    try:
+        yield split
+    finally:
+        decoder.admit, decoder.step = admit, step
 
 
 def timed(method: Callable[..., list[Response]], split: dict[str, float], name: str) -> Callable[..., list[Response]]:
