@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,56 @@ def test_prompts_that_share_pictures_are_read_once(monkeypatch: pytest.MonkeyPat
     assert len(calls.inputs[0]["image_sizes"]) == 3
     assert calls.inputs[0]["input_ids"].shape[1] < (got[0].prompt_tokens or 0)
     assert got == one_by_one(checkpoint, questions, monkeypatch)
+
+
+def test_few_rows_do_not_read_a_document_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls(monkeypatch)
+    one, two = picture(60, 40, 1), picture(60, 40, 2)
+    questions = [ask(page, f"What is on line {line}?") for page in (one, two) for line in range(4)]
+    runner = TransformersRunner(id=checkpoint, device="cpu", batch_size=8)  # of which a quarter may differ
+    got = answers(runner, [*questions, ask(two, "What is on line 4?")])
+    assert calls.sizes == [1, 1, 1]  # half the rows at a time: four questions, four, and the fifth of the second page
+    assert got[:8] == one_by_one(checkpoint, questions, monkeypatch)
+
+
+def test_pages_after_the_question_are_encoded_once(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evalkit.runners._features import Features
+
+    whole, encoded = Features._once, []
+
+    def counted(features: Features, number: int, compute: Any) -> Any:
+        def of_the_class(*arguments: Any, **options: Any) -> Any:
+            encoded.append(number)
+            return compute(*arguments, **options)
+
+        return whole(features, number, of_the_class)
+
+    monkeypatch.setattr(Features, "_once", counted)
+    pages, others = [picture(60, 40, seed) for seed in (1, 2)], [picture(60, 40, seed) for seed in (2, 1)]
+    questions = [ask(f"What is on page {page}?", *shown) for page in range(4) for shown in (pages, others)]
+    runner: Any = TransformersRunner(id=family, device="cpu", batch_size=4)  # of which one is read at a time
+    got = answers(runner, questions)
+    assert max(Counter(encoded).values(), default=0) == (2 if runner._engine._continuous else 0)
+    assert got == one_by_one(family, questions, monkeypatch)
+
+
+def test_what_is_remembered_of_pages_gives_way_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from evalkit.runners._decoding import Decoder
+
+    questions = [ask(f"What is on line {line}?", picture(60, 40)) for line in range(3)]
+    expected = answers(TransformersRunner(id=checkpoint, device="cpu", batch_size=1), questions)
+    whole = Decoder._read
+
+    def crowded(decoder: Decoder, inputs: Any) -> Any:
+        read = whole(decoder, inputs)
+        if decoder.features._seen:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return read
+
+    monkeypatch.setattr(Decoder, "_read", crowded)
+    assert answers(TransformersRunner(id=checkpoint, device="cpu", batch_size=1), questions) == expected
 
 
 def test_a_torn_picture_fails_all_that_share_it() -> None:

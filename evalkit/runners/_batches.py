@@ -76,16 +76,19 @@ class Plan:
     """
 
     def __init__(self, requests: Sequence[Request], alike: Callable[[Request], Hashable] = sampling) -> None:
-        begun = {request.key: opening(request) or request.key for request in requests}
+        shown = {each.key: tuple(image.sha256 for image in each.images) or each.key for each in requests}
+        begun = {each.key: opening(each) or each.key for each in requests}
         dearest: dict[Hashable, float] = {}
-        for request in requests:
-            dearest[begun[request.key]] = max(dearest.get(begun[request.key], 0), cost(request))
-        places = {beginning: place for place, beginning in enumerate(dearest)}
+        places: dict[Hashable, int] = {}
+        for place, request in enumerate(requests):
+            for like in (shown[request.key], begun[request.key]):
+                dearest[like] = max(dearest.get(like, 0), cost(request))
+                places.setdefault(like, place)
 
-        def rank(request: Request) -> tuple[float, int, float]:
-            beginning = begun[request.key]
-            # Those that begin alike stay together, since their beginning need be read only once.
-            return dearest[beginning], -places[beginning], cost(request)
+        def rank(request: Request) -> tuple[float, ...]:
+            # Those that show the same, and those that begin alike, stay together: that need be read only once.
+            pictures, beginning = shown[request.key], begun[request.key]
+            return dearest[pictures], -places[pictures], dearest[beginning], -places[beginning], cost(request)
 
         groups: dict[Hashable, deque[Request]] = {}
         for request in sorted(requests, key=rank, reverse=True):
@@ -95,18 +98,21 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self._groups)
 
-    def take(self, size: int, most: float = float("inf")) -> tuple[Request, ...]:
+    def take(self, size: int, most: float = float("inf"), size_alike: int = 0) -> tuple[Request, ...]:
         """Remove and return the next batch: at most `size` requests that cost at most `most`, or a single one.
 
-        What begins alike costs little more than one. The first costs most; others are padded to its length.
+        What begins alike costs little more than one; of that alone a batch may be `size_alike`, if that is more. The
+        first costs most; others are padded to its length.
         """
         group = self._groups[0]
         batch = [group.popleft()]
         spent = each = cost(batch[0])
-        while group and len(batch) < size:
+        alike = True
+        while group:
             same = opening(group[0]) and opening(group[0]) == opening(batch[-1])
+            alike = bool(alike and same)
             spent += text_cost(group[0]) if same else each
-            if spent > most:
+            if spent > most or len(batch) >= (max(size, size_alike) if alike else size):
                 break
             batch.append(group.popleft())
         if not group:

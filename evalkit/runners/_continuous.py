@@ -46,7 +46,9 @@ class Continuous:
             while True:
                 over = stopped()
                 while plan and len(ahead) <= preparation.ahead and not over:
-                    ahead.append(preparation.submit(plan.take(self._size(), self._cost()), share=True))
+                    # Of what begins alike half the rows: waiting for them takes less than reading the beginning again.
+                    taken = plan.take(self._size(), self._cost(), size_alike=self._most // 2)
+                    ahead.append(preparation.submit(taken, share=True))
                 live = len(self._decoder.live)
                 if over or not (ready or ahead):
                     if not live:
@@ -92,6 +94,8 @@ class Continuous:
         elif trouble.kind == "oom" and count > 1:
             self._read = width * (count // 2)
             self._again(batch.requests, count // 2, ahead, preparation)
+        elif trouble.kind == "oom" and self._decoder.features.give_up():
+            ready.appendleft(batch)  # which may fit where nothing is remembered
         elif trouble.kind == "oom" and self._decoder.live:
             self._decoder.shrink(len(self._decoder.live))
             ready.appendleft(batch)  # until fewer others take the memory

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from evalkit.runners._attention import GROUPED, RAGGED, TOWERS, WINDOWS, attending, configurations, register
+from evalkit.runners._features import Features
 from evalkit.runners._slots import STEP, Slots, reorder
 from evalkit.types import Request
 
@@ -76,6 +77,7 @@ class Decoder:
         self._penalty = settings.repetition_penalty or 1.0
         self._text = configurations(model.get_decoder())
         self._towers = [each for each in configurations(model) if each.model_type in TOWERS]
+        self.features = Features(model)
         self._by_mask = all(each._attn_implementation == "sdpa" for each in self._text)
         self._slots: Any = None  # until the first prompt shows what they are to hold
         devices = {weight.device for weight in model.parameters()}
@@ -97,7 +99,9 @@ class Decoder:
         """
         inputs = inputs.to(self._model.device, self._model.dtype)
         tails = [inputs.pop(name) for name in ("document", "tail_ids", "tail_mask") if name in inputs]
-        cache, logits, position = self._read(inputs)
+        pictures = tuple(tuple(image.sha256 for image in request.images) for request in requests)
+        with self.features.of((pictures, tails[0].tolist() if tails else None)):
+            cache, logits, position = self._read(inputs)
         ids, padded = inputs["input_ids"], inputs["attention_mask"]
         if tails:
             document, tail_ids, tail_mask = tails
@@ -151,8 +155,9 @@ class Decoder:
         return answer.tokens[-1] in self._ends or len(answer.tokens) >= answer.limit
 
     def shrink(self, keep: int) -> list[Request]:
-        """Take half the memory from now on, and give up all answers but the first `keep`."""
+        """Take half the memory from now on, and give up all answers but the first `keep` and what is remembered."""
         self.budget = (self.budget or 0) // 2
+        self.features.give_up()
         return self.give_up(keep)
 
     def give_up(self, keep: int) -> list[Request]:
