@@ -166,6 +166,7 @@ class Decoder:
         del self.live[keep:]
         if not self.live:
             self._slots = None
+            self.features.forget()
         elif self._slots is not None:
             with torch.inference_mode():
                 self._slots.resize(keep, self._slots.length, keep)

@@ -32,10 +32,15 @@ class Features:
             for encoder in self._encoders:
                 vars(encoder).pop("get_image_features", None)  # and the class's is there again
 
+    def forget(self) -> bool:
+        """Let go of what is remembered; return whether there was any."""
+        held, self._shown, self._seen = bool(self._seen), None, {}
+        return held
+
     def give_up(self) -> bool:
         """Remember nothing from now on, since memory is short; return whether anything was held."""
-        held, self._seen, self._encoders = bool(self._seen), {}, []
-        return held
+        self._encoders = []
+        return self.forget()
 
     def _once(self, number: int, compute: Any) -> Any:
         calls = 0
